@@ -1,0 +1,1 @@
+//! The machine itself: the only unsafe code of the crate.

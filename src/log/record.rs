@@ -1,0 +1,640 @@
+//! Everything that the guest can say.
+//!
+//! One list makes the type, its text form and its parser, so that they cannot drift apart. A record reads
+//! `kind key=value key=value`; `-` stands for "none"; numbers that people know in hexadecimal start with `0x`.
+
+use super::field::{Bytes, Field, Hex, Text};
+use crate::papr::drc::{DrcIndex, DrcKind};
+use crate::papr::indicator::EntitySense;
+use crate::papr::status::{ReturnCode, Status};
+use crate::word_enum;
+use core::fmt::{self, Write};
+
+word_enum! {
+    /// Which way a device goes.
+    pub enum Request {
+        /// The host plugged it.
+        Add = "add",
+        /// The host wants it back.
+        Remove = "remove",
+    }
+}
+
+word_enum! {
+    /// How the guest learned of something.
+    pub enum Learned {
+        /// It stands in the device tree.
+        Tree = "tree",
+        /// A hotplug event told.
+        Event = "event",
+    }
+}
+
+word_enum! {
+    /// What became of a request.
+    pub enum Outcome {
+        /// Acquired, configured and used.
+        Taken = "taken",
+        /// Given back to the platform.
+        Released = "released",
+        /// The guest had it already and goes on with it.
+        Kept = "kept",
+        /// It did not work; what had been acquired was given back.
+        Failed = "failed",
+        /// It did not work, and what had been acquired could not be given back.
+        Stuck = "stuck",
+        /// Nothing was done: there is nothing to do, or nothing that this guest can do.
+        Ignored = "ignored",
+    }
+}
+
+word_enum! {
+    /// What happened to a node of the device tree.
+    pub enum Change {
+        /// It is new.
+        Came = "came",
+        /// It is gone.
+        Went = "went",
+        /// It has other properties.
+        Changed = "changed",
+    }
+}
+
+word_enum! {
+    /// How bad a problem is.
+    pub enum Severity {
+        /// The guest goes on as if it had not been.
+        Minor = "minor",
+        /// Something that was to be shown could not be.
+        Major = "major",
+        /// The guest ends.
+        Fatal = "fatal",
+    }
+}
+
+word_enum! {
+    /// What the guest thinks of its own life.
+    pub enum Verdict {
+        /// Everything that was asked of it worked.
+        Pass = "pass",
+        /// Something failed; the records above say what.
+        Fail = "fail",
+    }
+}
+
+macro_rules! records {
+    (
+        $( $(#[$meta:meta])* $name:ident = $kind:literal {
+            $( $(#[$field_meta:meta])* $field:ident: $type:ty, )*
+        } )*
+    ) => {
+        /// One thing that the guest says.
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Record<'a> {
+            $( $(#[$meta])* $name { $( $(#[$field_meta])* $field: $type, )* }, )*
+        }
+
+        impl<'a> Record<'a> {
+            /// The words that a record can start with.
+            pub const KINDS: &'static [&'static str] = &[$( $kind, )*];
+
+            /// The word that this record starts with.
+            pub const fn kind(&self) -> &'static str {
+                match self { $( Self::$name { .. } => $kind, )* }
+            }
+
+            /// Writes the record as it stands in the log.
+            pub fn put(&self, out: &mut dyn Write) -> fmt::Result {
+                out.write_str(self.kind())?;
+                match self {
+                    $( Self::$name { $( $field, )* } => {
+                        $( out.write_str(concat!(" ", stringify!($field), "="))?; $field.put(out)?; )*
+                    } )*
+                }
+                Ok(())
+            }
+
+            /// Reads what [`Record::put`] wrote.
+            pub fn get(text: &'a str) -> Option<Self> {
+                let mut words = text.split(' ');
+                let record = match words.next()? {
+                    $( $kind => Self::$name {
+                        $( $field: Field::get(words.next()?.strip_prefix(concat!(stringify!($field), "="))?)?, )*
+                    }, )*
+                    _ => return None,
+                };
+                words.next().is_none().then_some(record)
+            }
+
+            /// The fields as they stand in the log: for those who show a record in another form.
+            pub fn fields(&self) -> alloc::vec::Vec<(&'static str, alloc::string::String)> {
+                match self {
+                    $( Self::$name { $( $field, )* } => alloc::vec![$( {
+                        let mut text = alloc::string::String::new();
+                        // A `String` takes everything, so there is no error to pass on.
+                        let _ = $field.put(&mut text);
+                        (stringify!($field), text)
+                    }, )*], )*
+                }
+            }
+        }
+
+        /// Records for the round trip test.
+        #[cfg(test)]
+        pub(super) mod arbitrary {
+            use super::{Record, sample::Seeds};
+
+            /// One record of every kind, with fields drawn from `seeds`.
+            pub(in crate::log) fn all_kinds(seeds: &[u64]) -> alloc::vec::Vec<Record<'static>> {
+                let mut seeds = Seeds::new(seeds);
+                alloc::vec![$( Record::$name { $( $field: seeds.draw(), )* }, )*]
+            }
+        }
+    };
+}
+
+records! {
+    /// The payload runs: who started it and what it found.
+    Boot = "boot" {
+        /// The payload's version.
+        version: Text<'a>,
+        /// `slof`, `vof` or `unknown`.
+        firmware: Text<'a>,
+        /// The processor version register.
+        pvr: Hex,
+        /// The machine state register at entry.
+        msr: Hex,
+        /// Where the payload was loaded.
+        base: Hex,
+        /// Ticks of the time base in a second; 0 where the tree does not say.
+        tick_rate: u32,
+        /// Where the initial ramdisk starts; 0 without one.
+        initrd: Hex,
+        /// Bytes of the initial ramdisk.
+        initrd_size: u64,
+    }
+    /// The boot arguments as they were understood.
+    Arguments = "arguments" {
+        /// The text of `/chosen/bootargs`.
+        text: Text<'a>,
+    }
+    /// A boot argument that means nothing to this guest, or is malformed; the guest goes on without it.
+    Argument = "argument" {
+        /// The word as it was given.
+        word: Text<'a>,
+        /// What is wrong with it.
+        problem: Text<'a>,
+    }
+    /// A line of help.
+    Help = "help" {
+        /// The argument.
+        word: Text<'a>,
+        /// What it does.
+        meaning: Text<'a>,
+    }
+    /// Something worth knowing.
+    Note = "note" {
+        /// In plain words.
+        text: Text<'a>,
+    }
+    /// Something is wrong.
+    Problem = "problem" {
+        /// How bad it is.
+        severity: Severity,
+        /// Where: a call, a node, a file of the specification.
+        what: Text<'a>,
+        /// In plain words.
+        detail: Text<'a>,
+    }
+    /// The firmware has low memory for a while: a fault between here and `close` is its own.
+    Firmware = "firmware" {
+        /// `open` or `close`.
+        window: Text<'a>,
+        /// What it is called for.
+        why: Text<'a>,
+        /// Calls to the firmware and the hypervisor so far in this boot.
+        calls: u64,
+    }
+    /// The device tree as it was read through the client interface.
+    Tree = "tree" {
+        /// `before-cas` or `after-cas`.
+        when: Text<'a>,
+        /// How many nodes it has.
+        nodes: u32,
+        /// How many properties they have together.
+        properties: u32,
+        /// Bytes of the flattened tree.
+        bytes: u32,
+    }
+    /// What CAS changed in one node.
+    TreeDiff = "tree-diff" {
+        /// The path of the node.
+        node: Text<'a>,
+        /// What happened to it.
+        change: Change,
+        /// Properties that are new.
+        came: Text<'a>,
+        /// Properties that are gone.
+        went: Text<'a>,
+        /// Properties with other values.
+        changed: Text<'a>,
+    }
+    /// What the guest asks of `ibm,client-architecture-support`.
+    CasAsk = "cas-ask" {
+        /// The processor versions of its list, as `mask/value`.
+        pvr: Text<'a>,
+        /// The option vectors, each with its length byte, from vector 1.
+        vectors: Bytes<'a>,
+    }
+    /// What `ibm,client-architecture-support` answered.
+    CasAnswer = "cas-answer" {
+        /// The first return cell: 0, or the code with which the call was thrown out.
+        catch: ReturnCode,
+        /// The second return cell: what the method returns.
+        result: ReturnCode,
+        /// `ibm,architecture-vec-5` after the call.
+        granted: Option<Bytes<'a>>,
+    }
+    /// One option of vector 5 that has a name.
+    CasOption = "cas-option" {
+        /// The name of the option.
+        name: Text<'a>,
+        /// What the guest asked for.
+        asked: u8,
+        /// What it got.
+        granted: u8,
+    }
+    /// An event source of the device tree.
+    Source = "source" {
+        /// The node's name.
+        name: Text<'a>,
+        /// Its interrupt.
+        irq: Hex,
+        /// Whether the interrupt is level-triggered.
+        level: bool,
+        /// The event classes that it signals.
+        mask: Hex,
+    }
+    /// A call that switches an interrupt source.
+    Irq = "irq" {
+        /// The interrupt.
+        irq: Hex,
+        /// What was asked: `set-xive`, `get-xive`, `int-on`, `int-off`.
+        call: Text<'a>,
+        /// The server that it goes to.
+        server: u32,
+        /// The priority.
+        priority: u32,
+        /// What the call returned.
+        rc: Status,
+    }
+    /// An external interrupt was taken, and what it brought.
+    Interrupt = "interrupt" {
+        /// How many external interrupts this boot has had, with this one.
+        count: u64,
+        /// The source, or none where it was spurious.
+        irq: Option<Hex>,
+        /// The time base in the vector.
+        taken: u64,
+        /// The time base when the queue was empty and the interrupt ended.
+        drained: u64,
+        /// How many events it brought.
+        events: u32,
+    }
+    /// The queue was read until it was empty.
+    Drain = "drain" {
+        /// `check-exception` or `event-scan`.
+        call: Text<'a>,
+        /// The classes that were asked for.
+        mask: Hex,
+        /// How many events came.
+        events: u32,
+        /// The last status.
+        rc: Status,
+    }
+    /// An event was taken from the queue.
+    Event = "event" {
+        /// Counts the events of this boot from 1.
+        number: u32,
+        /// `hotplug`, `epow`, or `unknown` where the log could not be understood.
+        class: Text<'a>,
+        /// What kind of resource, for a hotplug event.
+        resource: Text<'a>,
+        /// What is to be done with it.
+        action: Text<'a>,
+        /// Which one, as `index:…`, `count:…`, `count-indexed:n@…` or `name:…`.
+        id: Text<'a>,
+        /// Bytes of the log.
+        length: u32,
+    }
+    /// A section of an event log.
+    Section = "section" {
+        /// The event.
+        event: u32,
+        /// Its two letters, or the number where they are none.
+        id: Text<'a>,
+        /// Its length with its header.
+        length: u16,
+        /// Its version.
+        version: u8,
+        /// The bytes after the header.
+        bytes: Bytes<'a>,
+    }
+    /// The bytes of an event that could not be understood: nothing is lost.
+    EventBytes = "event-bytes" {
+        /// The event.
+        event: u32,
+        /// What is wrong with it.
+        problem: Text<'a>,
+        /// All of it.
+        bytes: Bytes<'a>,
+    }
+    /// The guest turns to a connector.
+    Begin = "begin" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What it connects.
+        kind: DrcKind,
+        /// What is to be done.
+        request: Request,
+        /// How the guest learned of it.
+        learned: Learned,
+        /// The event that told.
+        event: Option<u32>,
+    }
+    /// A sensor was read.
+    Sense = "sense" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What the call returned.
+        rc: Status,
+        /// What it reads.
+        state: EntitySense,
+    }
+    /// A call that moves a connector.
+    Transition = "transition" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What it connects.
+        kind: DrcKind,
+        /// The call: an indicator, or `configure-connector`.
+        call: Text<'a>,
+        /// The value that was set, by its name.
+        value: Text<'a>,
+        /// What the call returned.
+        rc: Status,
+        /// What the guest takes the state to have been.
+        before: Text<'a>,
+        /// What it takes it to be now.
+        after: Text<'a>,
+    }
+    /// What configure-connector handed out.
+    Fragment = "fragment" {
+        /// The connector.
+        drc: DrcIndex,
+        /// The name of its first node.
+        node: Text<'a>,
+        /// How many nodes.
+        nodes: u32,
+        /// How many properties.
+        properties: u32,
+        /// How many calls it took.
+        calls: u32,
+    }
+    /// A property of a fragment or of a tree, where it was asked for.
+    Property = "property" {
+        /// The node's path.
+        node: Text<'a>,
+        /// The property's name.
+        name: Text<'a>,
+        /// Its value.
+        value: Bytes<'a>,
+    }
+    /// A logical memory block was written and read back.
+    Memory = "memory" {
+        /// The connector.
+        drc: DrcIndex,
+        /// Its real address.
+        base: Hex,
+        /// Bytes.
+        size: Hex,
+        /// Pages that got their pattern.
+        pages: u64,
+        /// Pages that did not hold it.
+        bad: u64,
+    }
+    /// A thread of a core was started, ran on its own stack and reported.
+    Thread = "thread" {
+        /// The connector of its core; none for a core that was there from the start.
+        drc: Option<DrcIndex>,
+        /// Its interrupt server number.
+        server: u32,
+        /// What was done with it: `start`, `run`, `stop`.
+        step: Text<'a>,
+        /// What the call returned.
+        rc: Status,
+        /// For `run`: its stack pointer; for `stop`: how often it was asked whether it stands still.
+        value: Hex,
+    }
+    /// What became of a request.
+    Done = "done" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What it connects.
+        kind: DrcKind,
+        /// What was to be done.
+        request: Request,
+        /// What became of it.
+        outcome: Outcome,
+        /// Why, where it did not work.
+        reason: Text<'a>,
+    }
+    /// The guest waits for the host.
+    Hold = "hold" {
+        /// Where.
+        station: Text<'a>,
+        /// For the how-manieth time it is there.
+        visit: u32,
+        /// Calls so far in this boot.
+        calls: u64,
+    }
+    /// The host said something.
+    Order = "order" {
+        /// What.
+        line: Text<'a>,
+    }
+    /// The heap.
+    Heap = "heap" {
+        /// Bytes it has.
+        size: u64,
+        /// Bytes in use.
+        used: u64,
+        /// The most that was ever in use.
+        high_water: u64,
+    }
+    /// An exception that nobody expected. The guest ends.
+    Exception = "exception" {
+        /// Its name.
+        name: Text<'a>,
+        /// The vector.
+        vector: Hex,
+        /// The CPU's interrupt server number.
+        server: u32,
+        /// Where.
+        srr0: Hex,
+        /// The machine state.
+        srr1: Hex,
+        /// The data address.
+        dar: Hex,
+        /// Why, for a data access.
+        dsisr: Hex,
+    }
+    /// Four of the registers at an exception.
+    Registers = "registers" {
+        /// The first of them.
+        first: u8,
+        /// r(first).
+        a: Hex,
+        /// r(first + 1).
+        b: Hex,
+        /// r(first + 2).
+        c: Hex,
+        /// r(first + 3).
+        d: Hex,
+    }
+    /// The registers that are not numbered.
+    Special = "special" {
+        /// Link register.
+        lr: Hex,
+        /// Count register.
+        ctr: Hex,
+        /// Condition register.
+        cr: Hex,
+        /// Fixed-point exception register.
+        xer: Hex,
+    }
+    /// One frame of a back trace, the innermost first; addresses are those of the ELF file.
+    Frame = "frame" {
+        /// Counts from 0.
+        depth: u32,
+        /// The return address, less the address where the payload was loaded.
+        address: Hex,
+        /// The stack pointer.
+        stack: Hex,
+    }
+    /// The payload gave up.
+    Panic = "panic" {
+        /// The file.
+        file: Text<'a>,
+        /// The line.
+        line: u32,
+        /// Why.
+        message: Text<'a>,
+    }
+    /// The last line: what the guest thinks of its own life.
+    End = "end" {
+        /// Its verdict.
+        verdict: Verdict,
+        /// What it does now.
+        then: Text<'a>,
+        /// Requests that ended as they should.
+        done: u32,
+        /// Requests that failed.
+        failed: u32,
+        /// Problems that were not minor.
+        problems: u32,
+        /// Events that could not be understood.
+        unknown: u32,
+    }
+}
+
+/// Values for the round trip test.
+#[cfg(test)]
+pub(crate) mod sample {
+    use super::{Bytes, DrcIndex, DrcKind, EntitySense, Hex, ReturnCode, Status, Text};
+
+    /// An endless supply of numbers.
+    #[derive(Debug)]
+    pub(crate) struct Seeds(u64);
+
+    impl Seeds {
+        pub(super) fn new(seeds: &[u64]) -> Self {
+            Self(seeds.iter().fold(1, |sum, seed| sum.rotate_left(7) ^ seed))
+        }
+
+        fn next(&mut self) -> u64 {
+            // splitmix64: any two seeds give unlike sequences.
+            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut mixed = self.0;
+            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            mixed ^ (mixed >> 31)
+        }
+
+        pub(super) fn draw<S: Sample>(&mut self) -> S {
+            S::sample(self)
+        }
+    }
+
+    /// A type that can be drawn.
+    pub(crate) trait Sample {
+        fn sample(seeds: &mut Seeds) -> Self;
+    }
+
+    macro_rules! numbers {
+        ($($type:ty => $make:expr),* $(,)?) => { $(
+            impl Sample for $type {
+                #[allow(clippy::cast_possible_truncation, reason = "any bits will do")]
+                fn sample(seeds: &mut Seeds) -> Self {
+                    let number = seeds.next();
+                    $make(number >> (number % 64))
+                }
+            }
+        )* };
+    }
+    numbers! {
+        u8 => |n| n as u8,
+        u16 => |n| n as u16,
+        u32 => |n| n as u32,
+        u64 => |n| n,
+        bool => |n| n % 2 == 0,
+        Hex => Hex,
+        DrcIndex => |n| DrcIndex(n as u32),
+        DrcKind => |n| DrcKind(n as u8),
+        Status => |n| Status(n as i32 as i16 as i32),
+        ReturnCode => |n| ReturnCode(n as i64),
+        EntitySense => |n| EntitySense(n as u32),
+    }
+
+    impl Sample for Text<'_> {
+        fn sample(seeds: &mut Seeds) -> Self {
+            const PIECES: &[&str] =
+                &["", "-", "%", " ", "a", "=", "ü", "\n", "%2d", "]", " *", "P[", "/cpus", "\0"];
+            let pieces = (0..seeds.next() % 5).map(|_| PIECES[(seeds.next() % PIECES.len() as u64) as usize]);
+            Text::from(pieces.collect::<String>())
+        }
+    }
+
+    impl Sample for Bytes<'_> {
+        fn sample(seeds: &mut Seeds) -> Self {
+            Bytes::from((0..seeds.next() % 9).map(|_| seeds.next() as u8).collect::<Vec<u8>>())
+        }
+    }
+
+    impl<S: Sample> Sample for Option<S> {
+        fn sample(seeds: &mut Seeds) -> Self {
+            (seeds.next() % 3 > 0).then(|| S::sample(seeds))
+        }
+    }
+
+    macro_rules! words {
+        ($($type:ty),* $(,)?) => { $(
+            impl Sample for $type {
+                fn sample(seeds: &mut Seeds) -> Self {
+                    Self::ALL[(seeds.next() % Self::ALL.len() as u64) as usize]
+                }
+            }
+        )* };
+    }
+    words!(super::Request, super::Learned, super::Outcome, super::Change, super::Severity, super::Verdict);
+}

@@ -1,0 +1,141 @@
+//! The seam: where the machine begins.
+//!
+//! Everything above the seam is ordinary code that builds and is tested on any host; `arch` implements these traits
+//! on the real machine, and the unit tests implement them with models of the other side's half.
+
+use crate::papr::hcall::{Hcall, Reply};
+use crate::papr::status::Status;
+use core::ffi::CStr;
+use core::fmt;
+
+/// One argument cell of a call to the firmware. Buffers are handed over by address, for the time of the call.
+#[derive(Debug)]
+pub enum Arg<'a> {
+    /// A number.
+    Cell(u32),
+    /// The address of a string with its NUL.
+    Str(&'a CStr),
+    /// The address of bytes that the firmware reads.
+    In(&'a [u8]),
+    /// The address of bytes that the firmware writes.
+    Out(&'a mut [u8]),
+    /// The address of bytes that the firmware reads and writes.
+    InOut(&'a mut [u8]),
+}
+
+/// Calls to the hypervisor.
+pub trait Hypervisor {
+    /// Makes the call. [`Hcall`] can only be made for calls that do not write to our memory.
+    fn hcall(&mut self, call: Hcall) -> Reply;
+}
+
+/// The client interface could not serve a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceError {
+    /// The firmware does not know the service, or its entry refused.
+    Missing,
+    /// The firmware has been told to quiesce: there is nobody to call any more.
+    Gone,
+    /// More arguments and results than a call can have.
+    TooManyCells,
+}
+
+impl fmt::Display for ServiceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the firmware does not have this service",
+            Self::Gone => "the firmware has been quiesced",
+            Self::TooManyCells => "more cells than a client interface call can have",
+        })
+    }
+}
+
+/// Calls to Open Firmware's client interface.
+///
+/// Ref: IEEE 1275 6.3
+pub trait ClientInterface {
+    /// Calls `name` with `args`; the result cells land in `rets`.
+    ///
+    /// # Errors
+    /// When there is no such service, or no firmware any more.
+    fn service(&mut self, name: &CStr, args: &mut [Arg<'_>], rets: &mut [u32]) -> Result<(), ServiceError>;
+}
+
+/// Calls to RTAS.
+///
+/// Ref: LoPAR 7.2
+pub trait Rtas {
+    /// Calls `token`; the first result cell is returned, the others land in `rets`. One call, however it is answered:
+    /// who wants to honour a busy status uses [`crate::papr::rtas::Calls`].
+    fn rtas(&mut self, token: u32, args: &mut [Arg<'_>], rets: &mut [u32]) -> Status;
+}
+
+/// The time base.
+pub trait Clock {
+    /// Ticks of the time base.
+    fn ticks(&self) -> u64;
+    /// Ticks in a second.
+    fn tick_rate(&self) -> u64;
+    /// Gives the processor away for about `ticks`, or until an interrupt comes.
+    fn pause(&mut self, ticks: u64);
+    /// Gives the processor away for about `ms` milliseconds, however many interrupts come.
+    fn sleep_ms(&mut self, ms: u32) {
+        let until = self.ticks().saturating_add(self.tick_rate() / 1000 * u64::from(ms));
+        loop {
+            let now = self.ticks();
+            if now >= until {
+                return;
+            }
+            self.pause(until - now);
+        }
+    }
+}
+
+/// A range of real memory that is to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryRange {
+    /// The first real address.
+    pub base: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// What trying memory gave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryReport {
+    /// Pages that were written.
+    pub pages: u64,
+    /// Pages that did not hold what was written.
+    pub bad: u64,
+}
+
+/// Memory that is not ours from the start.
+pub trait Memory {
+    /// Writes a pattern derived from its address into each page of `page` bytes, then reads all of them back.
+    /// `None` where the range touches memory that the guest itself lives in, or wraps around.
+    fn try_pages(&mut self, range: MemoryRange, page: u64) -> Option<MemoryReport>;
+}
+
+/// What a thread says about itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThreadReport {
+    /// Its stack pointer, as it saw it itself.
+    pub stack: u64,
+    /// The interrupt server number that it was told.
+    pub server: u32,
+}
+
+/// The other threads of the machine.
+pub trait Processors {
+    /// Readies a stack for the thread with this interrupt server number, and returns the entry address and the
+    /// argument for `start-cpu`. `None` when there is no memory for one more, or the thread is already in use.
+    fn prepare(&mut self, server: u32) -> Option<(u32, u32)>;
+    /// What the thread has said, once it runs.
+    fn report(&self, server: u32) -> Option<ThreadReport>;
+    /// Asks the thread to stop itself.
+    fn ask_to_stop(&mut self, server: u32);
+    /// Whether the thread has got as far as its last call, `stop-self`.
+    fn is_stopping(&self, server: u32) -> bool;
+    /// The thread stands still: its stack may be used again.
+    fn forget(&mut self, server: u32);
+}

@@ -1,0 +1,2 @@
+//! The payload.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Option vectors (placeholder filled in by the next commit).
