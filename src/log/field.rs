@@ -132,7 +132,7 @@ impl<'a> Field<'a> for Bytes<'a> {
 
 /// Reads an even number of hexadecimal digits.
 pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.is_ascii() || text.len() % 2 != 0 {
+    if !text.is_ascii() || !text.len().is_multiple_of(2) {
         return None;
     }
     text.as_bytes()

@@ -623,7 +623,7 @@ pub(crate) mod sample {
 
     impl<S: Sample> Sample for Option<S> {
         fn sample(seeds: &mut Seeds) -> Self {
-            (seeds.next() % 3 > 0).then(|| S::sample(seeds))
+            (!seeds.next().is_multiple_of(3)).then(|| S::sample(seeds))
         }
     }
 
