@@ -70,6 +70,26 @@ pub trait Rtas {
     fn rtas(&mut self, token: u32, args: &mut [Arg<'_>], rets: &mut [u32]) -> Status;
 }
 
+/// Putting RTAS into memory.
+///
+/// Ref: LoPAR 7.2.3 (instantiate-rtas)
+pub trait RtasHome: Rtas {
+    /// Finds `size` bytes for RTAS, has `place` put it there (it is given the address and returns RTAS's entry), and
+    /// uses that entry from then on. `false` when there is no memory, or `place` could not.
+    fn instantiate(&mut self, size: u32, place: &mut dyn FnMut(&mut Self, u32) -> Option<u32>) -> bool;
+}
+
+/// Low memory, where the exception vectors are: the firmware lives there too.
+pub trait LowMemory {
+    /// Gives low memory to the firmware for a series of calls: a fault is the firmware's until [`LowMemory::take`].
+    /// Without it low memory is swapped around every single call.
+    fn lend(&mut self);
+    /// Takes low memory back: our vectors are in place.
+    fn take(&mut self);
+    /// The firmware has been told to quiesce: nobody is called any more, and low memory is ours for good.
+    fn retire_firmware(&mut self);
+}
+
 /// The time base.
 pub trait Clock {
     /// Ticks of the time base.

@@ -1,1 +1,3 @@
-//! To come.
+//! The guest's life: what it does when, and what it says about it.
+
+pub mod journal;

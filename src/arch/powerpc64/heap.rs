@@ -1,0 +1,71 @@
+//! The allocator: one piece of memory that the firmware lends, under `linked_list_allocator`.
+
+use super::Powerpc64;
+use core::alloc::{GlobalAlloc, Layout};
+use core::ptr::{NonNull, null_mut};
+use linked_list_allocator::Heap;
+use spin::Mutex;
+
+/// The heap, and the most that was ever in use.
+struct Allocator(Mutex<(Heap, usize)>);
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator(Mutex::new((Heap::empty(), 0)));
+
+/// What the heap holds, in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct HeapUse {
+    /// All of it.
+    pub size: usize,
+    /// In use now.
+    pub used: usize,
+    /// The most that was ever in use.
+    pub high_water: usize,
+}
+
+// SAFETY: memory comes from `linked_list_allocator`, under a lock. No interrupt handler allocates, so the lock cannot
+// be taken again by the thread that holds it.
+unsafe impl GlobalAlloc for Allocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let (heap, high_water) = &mut *self.0.lock();
+        let start = heap.allocate_first_fit(layout).map_or(null_mut(), NonNull::as_ptr);
+        *high_water = (*high_water).max(heap.used());
+        start
+    }
+
+    unsafe fn dealloc(&self, start: *mut u8, layout: Layout) {
+        if let Some(start) = NonNull::new(start) {
+            // SAFETY: the caller got this from `alloc` with the same layout.
+            unsafe { self.0.lock().0.deallocate(start, layout) };
+        }
+    }
+}
+
+/// A page that RTAS, or anybody who wants a page, can live in.
+const PAGE: usize = 4096;
+
+/// Memory that is never given back, page-aligned and cleared; its address.
+pub(super) fn forever(size: usize) -> Option<u32> {
+    let layout = Layout::from_size_align(size.max(1), PAGE).ok()?;
+    // SAFETY: the layout has a size; the result is checked.
+    let start = unsafe { alloc::alloc::alloc_zeroed(layout) };
+    (!start.is_null()).then_some(start as u32)
+}
+
+impl Powerpc64 {
+    /// Gives the allocator its memory: `size` bytes at `base`, which the firmware's `claim` has just returned.
+    /// Only the first call has an effect.
+    pub fn set_heap(&mut self, base: u32, size: u32) {
+        let (heap, _) = &mut *ALLOCATOR.0.lock();
+        if heap.size() == 0 {
+            // SAFETY: `claim` hands out memory that belongs to nobody else, and the client program keeps it.
+            unsafe { heap.init(base as *mut u8, size as usize) };
+        }
+    }
+
+    /// How full the heap is.
+    pub fn heap_use(&self) -> HeapUse {
+        let (heap, high_water) = &*ALLOCATOR.0.lock();
+        HeapUse { size: heap.size(), used: heap.used(), high_water: *high_water }
+    }
+}

@@ -1,0 +1,55 @@
+//! Trying memory that was plugged: every page gets a pattern, and must hold it.
+
+use super::Powerpc64;
+use crate::machine::{Memory, MemoryRange, MemoryReport};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Where the memory ends that was there at boot, in which the payload, its heap and the firmware live.
+static INITIAL_END: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The pattern of an address: its bits, stirred, so that neither a stuck line nor a mirrored block passes.
+const fn pattern(address: u64) -> u64 {
+    address.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ address.rotate_left(32)
+}
+
+/// The doubleword of a page that is tried; it moves from page to page, so that every offset has its turn.
+const fn probe(page_address: u64, page: u64) -> u64 {
+    page_address + (page_address / page * 8) % page
+}
+
+impl Powerpc64 {
+    /// Says where the memory ends that was there at boot. Nothing below is ever tried.
+    pub fn set_initial_memory_end(&mut self, end: u64) {
+        INITIAL_END.store(end, Relaxed);
+    }
+}
+
+impl Memory for Powerpc64 {
+    fn try_pages(&mut self, range: MemoryRange, page: u64) -> Option<MemoryReport> {
+        let end = range.base.checked_add(range.size)?;
+        if range.base < INITIAL_END.load(Relaxed)
+            || page < 8
+            || !page.is_power_of_two()
+            || range.base % page != 0
+        {
+            return None;
+        }
+        let mut report = MemoryReport::default();
+        let pages = || (range.base..end).step_by(page as usize);
+        for address in pages() {
+            let at = probe(address, page);
+            // SAFETY: `range` lies beyond all memory that was there at boot, so no object of ours is in it; the caller
+            // has taken it from the hypervisor. Real-mode addresses are pointers here, and this one is aligned.
+            unsafe { (at as *mut u64).write_volatile(pattern(at)) };
+            report.pages += 1;
+        }
+        for address in pages() {
+            let at = probe(address, page);
+            // SAFETY: as above.
+            if unsafe { (at as *const u64).read_volatile() } != pattern(at) {
+                report.bad += 1;
+            }
+        }
+        Some(report)
+    }
+}

@@ -1,0 +1,142 @@
+//! Starting other threads, hearing from them, and stopping them.
+//!
+//! A thread gets a block and a stack of its own from the heap. It says that it runs by writing into its block, waits
+//! by ceding, and stops itself when it is asked to. Stack and block are kept for the next time: a server number that
+//! was used once is likely to come again, and a stopped thread that QEMU has not quite stopped must not run on freed
+//! memory.
+
+use super::block::{self, Block};
+use super::{Powerpc64, clock, entry, exception, firmware, stack};
+use crate::machine::{Processors, ThreadReport};
+use alloc::boxed::Box;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
+use spin::Mutex;
+
+/// Values of [`Block::state`]: not in use.
+const FREE: u32 = 0;
+/// Prepared, and perhaps started.
+const PREPARED: u32 = 1;
+/// It runs and has said so.
+const RUNNING: u32 = 2;
+/// It has been asked to stop.
+const ASKED: u32 = 3;
+/// It is about to call stop-self.
+const STOPPING: u32 = 4;
+
+/// Bytes of a thread's stack, and of its stack for exceptions.
+const STACK: usize = 32 * 1024;
+const EMERGENCY: usize = 16 * 1024;
+/// How often a waiting thread looks whether it is to stop: a sixteenth of a second if nobody prods it.
+const LOOK: u64 = 32_000_000;
+
+/// A thread that was prepared at least once.
+struct Thread {
+    server: u32,
+    /// Never freed, and shared with the thread, which knows it by SPRG1.
+    block: &'static Block,
+    /// The address of the same.
+    address: u32,
+}
+
+static THREADS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
+
+/// The token of `stop-self`: a thread has nobody to ask.
+static STOP_SELF: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "C" {
+    /// See `boot/secondary.S`.
+    fn secondary_start();
+}
+
+fn block_of(server: u32) -> Option<&'static Block> {
+    THREADS.lock().iter().find(|thread| thread.server == server).map(|thread| thread.block)
+}
+
+/// Sixteen bytes, aligned so.
+#[repr(C, align(16))]
+#[derive(Clone, Copy)]
+struct Quadword([u8; 16]);
+
+/// A stack that is never freed; its lowest address.
+fn new_stack(bytes: usize) -> u64 {
+    Vec::leak(vec![Quadword([0; 16]); bytes / 16]).as_ptr() as u64
+}
+
+/// A new thread's block, with its stacks.
+fn make(server: u32) -> Thread {
+    let mut block = Block::empty();
+    block.toc = entry::toc();
+    block.stack_low = new_stack(STACK);
+    block.stack_top = block.stack_low + STACK as u64;
+    block.emergency_top = new_stack(EMERGENCY) + EMERGENCY as u64;
+    block.handler = exception::entry_point();
+    block.server = u64::from(server);
+    // SAFETY: the stack was made above.
+    unsafe { stack::arm(&block) };
+    let block: &'static Block = Box::leak(Box::new(block));
+    Thread { server, block, address: block as *const Block as u32 }
+}
+
+impl Powerpc64 {
+    /// Sets the token of `stop-self` for the threads that this processor starts.
+    pub fn set_stop_self(&mut self, token: u32) {
+        STOP_SELF.store(token, Ordering::Relaxed);
+    }
+}
+
+impl Processors for Powerpc64 {
+    fn prepare(&mut self, server: u32) -> Option<(u32, u32)> {
+        if block_of(server).is_none() {
+            let thread = make(server);
+            THREADS.lock().push(thread);
+        }
+        let threads = THREADS.lock();
+        let thread = threads.iter().find(|thread| thread.server == server)?;
+        let state = &thread.block.state;
+        state.compare_exchange(FREE, PREPARED, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        Some((secondary_start as *const () as u32, thread.address))
+    }
+
+    fn report(&self, server: u32) -> Option<ThreadReport> {
+        let block = block_of(server)?;
+        let state = block.state.load(Ordering::Acquire);
+        (state >= RUNNING).then(|| ThreadReport {
+            stack: block.seen_stack.load(Ordering::Relaxed),
+            server: block.server as u32,
+        })
+    }
+
+    fn ask_to_stop(&mut self, server: u32) {
+        if let Some(block) = block_of(server) {
+            let _ = block.state.compare_exchange(RUNNING, ASKED, Ordering::AcqRel, Ordering::Acquire);
+        }
+    }
+
+    fn is_stopping(&self, server: u32) -> bool {
+        block_of(server).is_some_and(|block| block.state.load(Ordering::Acquire) == STOPPING)
+    }
+
+    fn forget(&mut self, server: u32) {
+        if let Some(block) = block_of(server) {
+            block.state.store(FREE, Ordering::Release);
+        }
+    }
+}
+
+/// A secondary thread's life, called by `boot/secondary.S` on the thread's own stack.
+pub(super) extern "C" fn secondary(_: *mut Block) -> ! {
+    let block = block::current();
+    block.seen_stack.store(stack::pointer(), Ordering::Relaxed);
+    block.state.store(RUNNING, Ordering::Release);
+    while block.state.load(Ordering::Acquire) != ASKED {
+        clock::pause(LOOK);
+    }
+    block.state.store(STOPPING, Ordering::Release);
+    // It does not come back. Where it was refused there is nothing left to do but to wait.
+    firmware::rtas(STOP_SELF.load(Ordering::Relaxed), &mut [], &mut []);
+    loop {
+        clock::pause(u64::MAX);
+    }
+}
