@@ -5,6 +5,7 @@
 
 use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::status::Status;
+use crate::word_enum;
 use core::ffi::CStr;
 use core::fmt;
 
@@ -158,4 +159,88 @@ pub trait Processors {
     fn is_stopping(&self, server: u32) -> bool;
     /// The thread stands still: its stack may be used again.
     fn forget(&mut self, server: u32);
+}
+
+/// What the firmware told the payload when it jumped to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Boot {
+    /// Where the payload was loaded.
+    pub base: u64,
+    /// The machine state register at entry.
+    pub msr: u64,
+    /// The processor version register.
+    pub pvr: u32,
+    /// Where the initial ramdisk starts; 0 without one.
+    pub initrd: u64,
+    /// Bytes of the initial ramdisk.
+    pub initrd_size: u64,
+}
+
+/// What the heap holds, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HeapUse {
+    /// All of it.
+    pub size: usize,
+    /// In use now.
+    pub used: usize,
+    /// The most that was ever in use.
+    pub high_water: usize,
+}
+
+/// External interrupts that this processor has taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// How many in this boot.
+    pub count: u64,
+    /// The time base at the last of them.
+    pub at: u64,
+}
+
+word_enum! {
+    /// A way to end badly, on purpose.
+    pub enum Crash {
+        /// A Rust panic.
+        Panic = "panic",
+        /// A trap instruction.
+        Trap = "trap",
+        /// An instruction that no processor has, reached through a load from where nothing is.
+        Load = "load",
+        /// A recursion that eats the stack.
+        Stack = "stack",
+    }
+}
+
+/// What only the machine itself can do or know, beside calls.
+pub trait Platform {
+    /// What the firmware told.
+    fn boot(&self) -> Boot;
+    /// Gives the allocator its memory: `size` bytes at `base`, fresh from the firmware's `claim`. Only once.
+    fn set_heap(&mut self, base: u32, size: u32);
+    /// How full the heap is.
+    fn heap(&self) -> HeapUse;
+    /// Sets how many ticks a second has; 0 is no news.
+    fn set_tick_rate(&mut self, rate: u32);
+    /// Says where the memory ends that was there at boot; nothing below is ever tried.
+    fn set_initial_memory_end(&mut self, end: u64);
+    /// Sets this processor's interrupt server number.
+    fn set_server(&mut self, server: u32);
+    /// Sets the token of `ibm,os-term`, for the day when there is nobody left to ask.
+    fn set_os_term(&mut self, token: u32);
+    /// Sets the token of `stop-self`, for the threads that this processor starts.
+    fn set_stop_self(&mut self, token: u32);
+    /// External interrupts that this processor has taken.
+    fn taken(&self) -> Taken;
+    /// Ends badly. Returns where this machine has no such way to end.
+    fn crash(&mut self, how: Crash);
+}
+
+/// A whole machine.
+pub trait Machine:
+    Hypervisor + ClientInterface + Rtas + RtasHome + LowMemory + Clock + Memory + Processors + Platform
+{
+}
+
+impl<M> Machine for M where
+    M: Hypervisor + ClientInterface + Rtas + RtasHome + LowMemory + Clock + Memory + Processors + Platform
+{
 }

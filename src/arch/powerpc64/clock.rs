@@ -41,12 +41,10 @@ pub(super) fn cede() {
     msr::interrupts_off();
 }
 
-impl Powerpc64 {
-    /// Sets how many ticks a second has, as the tree says.
-    pub fn set_tick_rate(&mut self, rate: u32) {
-        if rate != 0 {
-            RATE.store(u64::from(rate), Ordering::Relaxed);
-        }
+/// Sets how many ticks a second has.
+pub(super) fn set_rate(rate: u32) {
+    if rate != 0 {
+        RATE.store(u64::from(rate), Ordering::Relaxed);
     }
 }
 

@@ -1,8 +1,9 @@
 //! From the firmware's jump to the first safe Rust.
 
-use super::block::{self, Block, CALL_FRAME};
+use super::block::{Block, CALL_FRAME};
 use super::msr::Msr;
 use super::{exception, firmware, low_memory, stack};
+use crate::machine::Boot;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
 
@@ -26,26 +27,10 @@ global_asm!(include_str!("../../../boot/secondary.S"),
     entry = sym super::processors::secondary,
 );
 
-/// What the firmware told the payload when it jumped to it.
-#[derive(Clone, Copy, Debug)]
-pub struct Boot {
-    /// Where the payload was loaded.
-    pub base: u64,
-    /// The machine state register at entry.
-    pub msr: u64,
-    /// The processor version register.
-    pub pvr: u32,
-    /// Where the initial ramdisk starts; 0 without one.
-    pub initrd: u64,
-    /// Bytes of the initial ramdisk.
-    pub initrd_size: u64,
-}
-
 /// The machine. There is one; a second value of the type speaks with the same hardware.
 #[derive(Debug)]
 pub struct Powerpc64 {
-    /// What the firmware told.
-    pub boot: Boot,
+    pub(super) boot: Boot,
 }
 
 /// The boot processor's block.
@@ -117,17 +102,8 @@ extern "C" fn start(client_interface: u64, initrd: u64, initrd_size: u64, base: 
     paprika_life(Powerpc64 { boot: Boot { base, msr, pvr: pvr as u32, initrd, initrd_size } })
 }
 
-impl Powerpc64 {
-    /// Sets this processor's interrupt server number, for records about it.
-    pub fn set_server(&mut self, server: u32) {
-        // SAFETY: only the boot processor's own block, and only a field that no assembly reads.
-        unsafe { (&raw mut BOOT_BLOCK.server).write(u64::from(server)) };
-    }
-
-    /// External interrupts that this processor has taken, and the time base at the last of them.
-    pub fn interrupts_taken(&self) -> (u64, u64) {
-        use core::sync::atomic::Ordering::Relaxed;
-        let block = block::current();
-        (block.taken.load(Relaxed), block.taken_at.load(Relaxed))
-    }
+/// Sets the boot processor's interrupt server number, for records about it.
+pub(super) fn set_boot_server(server: u32) {
+    // SAFETY: only the boot processor calls this, and no assembly reads the field.
+    unsafe { (&raw mut BOOT_BLOCK.server).write(u64::from(server)) };
 }

@@ -1,6 +1,6 @@
 //! The allocator: one piece of memory that the firmware lends, under `linked_list_allocator`.
 
-use super::Powerpc64;
+use crate::machine::HeapUse;
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
 use linked_list_allocator::Heap;
@@ -11,17 +11,6 @@ struct Allocator(Mutex<(Heap, usize)>);
 
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator(Mutex::new((Heap::empty(), 0)));
-
-/// What the heap holds, in bytes.
-#[derive(Clone, Copy, Debug)]
-pub struct HeapUse {
-    /// All of it.
-    pub size: usize,
-    /// In use now.
-    pub used: usize,
-    /// The most that was ever in use.
-    pub high_water: usize,
-}
 
 // SAFETY: memory comes from `linked_list_allocator`, under a lock. No interrupt handler allocates, so the lock cannot
 // be taken again by the thread that holds it.
@@ -52,20 +41,18 @@ pub(super) fn forever(size: usize) -> Option<u32> {
     (!start.is_null()).then_some(start as u32)
 }
 
-impl Powerpc64 {
-    /// Gives the allocator its memory: `size` bytes at `base`, which the firmware's `claim` has just returned.
-    /// Only the first call has an effect.
-    pub fn set_heap(&mut self, base: u32, size: u32) {
-        let (heap, _) = &mut *ALLOCATOR.0.lock();
-        if heap.size() == 0 {
-            // SAFETY: `claim` hands out memory that belongs to nobody else, and the client program keeps it.
-            unsafe { heap.init(base as *mut u8, size as usize) };
-        }
+/// Gives the allocator its memory: `size` bytes at `base`, which the firmware's `claim` has just returned.
+/// Only the first call has an effect.
+pub(super) fn set(base: u32, size: u32) {
+    let (heap, _) = &mut *ALLOCATOR.0.lock();
+    if heap.size() == 0 {
+        // SAFETY: `claim` hands out memory that belongs to nobody else, and the client program keeps it.
+        unsafe { heap.init(base as *mut u8, size as usize) };
     }
+}
 
-    /// How full the heap is.
-    pub fn heap_use(&self) -> HeapUse {
-        let (heap, high_water) = &*ALLOCATOR.0.lock();
-        HeapUse { size: heap.size(), used: heap.used(), high_water: *high_water }
-    }
+/// How full the heap is.
+pub(super) fn usage() -> HeapUse {
+    let (heap, high_water) = &*ALLOCATOR.0.lock();
+    HeapUse { size: heap.size(), used: heap.used(), high_water: *high_water }
 }

@@ -17,11 +17,9 @@ const fn probe(page_address: u64, page: u64) -> u64 {
     page_address + (page_address / page * 8) % page
 }
 
-impl Powerpc64 {
-    /// Says where the memory ends that was there at boot. Nothing below is ever tried.
-    pub fn set_initial_memory_end(&mut self, end: u64) {
-        INITIAL_END.store(end, Relaxed);
-    }
+/// Says where the memory ends that was there at boot. Nothing below is ever tried.
+pub(super) fn set_initial_end(end: u64) {
+    INITIAL_END.store(end, Relaxed);
 }
 
 impl Memory for Powerpc64 {

@@ -16,6 +16,7 @@
 //! | `memory` | trying memory that was plugged | |
 //! | `processors` | starting and stopping other threads | `boot/secondary.S` |
 //! | `panic` | the end | |
+//! | `platform` | what is known and set in one place each, and ways to crash | |
 //!
 //! Addresses and pointers are the same here: translation is off, and every address of the payload, its heap and its
 //! stacks is below 4 GiB, since the client interface and RTAS take 32-bit addresses.
@@ -34,8 +35,8 @@ mod low_memory;
 mod memory;
 mod msr;
 mod panic;
+mod platform;
 mod processors;
 mod stack;
 
-pub use entry::{Boot, Powerpc64};
-pub use heap::HeapUse;
+pub use entry::Powerpc64;

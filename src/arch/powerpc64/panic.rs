@@ -20,11 +20,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 static OS_TERM: AtomicU32 = AtomicU32::new(0x201f);
 
 /// Remembers the token of `ibm,os-term`.
-impl super::Powerpc64 {
-    /// Sets the token of `ibm,os-term`, for the day when there is nobody left to ask.
-    pub fn set_os_term(&mut self, token: u32) {
-        OS_TERM.store(token, Relaxed);
-    }
+pub(super) fn set_os_term(token: u32) {
+    OS_TERM.store(token, Relaxed);
 }
 
 /// Writes a record to the terminal.

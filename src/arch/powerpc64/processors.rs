@@ -79,11 +79,9 @@ fn make(server: u32) -> Thread {
     Thread { server, block, address: block as *const Block as u32 }
 }
 
-impl Powerpc64 {
-    /// Sets the token of `stop-self` for the threads that this processor starts.
-    pub fn set_stop_self(&mut self, token: u32) {
-        STOP_SELF.store(token, Ordering::Relaxed);
-    }
+/// Sets the token of `stop-self`.
+pub(super) fn set_stop_self(token: u32) {
+    STOP_SELF.store(token, Ordering::Relaxed);
 }
 
 impl Processors for Powerpc64 {
