@@ -74,10 +74,11 @@ pub trait Rtas {
 /// Putting RTAS into memory.
 ///
 /// Ref: LoPAR 7.2.3 (instantiate-rtas)
-pub trait RtasHome: Rtas {
-    /// Finds `size` bytes for RTAS, has `place` put it there (it is given the address and returns RTAS's entry), and
-    /// uses that entry from then on. `false` when there is no memory, or `place` could not.
-    fn instantiate(&mut self, size: u32, place: &mut dyn FnMut(&mut Self, u32) -> Option<u32>) -> bool;
+pub trait RtasHome {
+    /// Finds `size` bytes for RTAS that are its own for good; their address.
+    fn rtas_memory(&mut self, size: u32) -> Option<u32>;
+    /// Uses RTAS through this entry from now on. `false` when it does not lie in the memory that was found for it.
+    fn enter_rtas_at(&mut self, entry: u32) -> bool;
 }
 
 /// Low memory, where the exception vectors are: the firmware lives there too.

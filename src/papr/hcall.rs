@@ -53,6 +53,11 @@ impl Hcall {
         (self.opcode, self.args)
     }
 
+    /// Whether the call is about a terminal.
+    pub const fn is_console(&self) -> bool {
+        matches!(self.opcode, H_GET_TERM_CHAR | H_PUT_TERM_CHAR)
+    }
+
     /// Reads up to [`TERM_CHARS`] characters from a virtual terminal: their count in r4, themselves in r5 and r6.
     pub const fn get_term_char(unit: u32) -> Self {
         Self::new(H_GET_TERM_CHAR, [unit as u64, 0, 0, 0])

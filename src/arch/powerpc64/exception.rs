@@ -10,11 +10,23 @@ pub(super) fn entry_point() -> u64 {
     unexpected as *const () as u64
 }
 
-/// The name of a vector.
+/// SRR1 at a program interrupt, bit 44: the instruction does not exist.
+///
+/// Ref: ISA 3.1B III 7.5.9
+const PROGRAM_ILLEGAL: u64 = 1 << (63 - 44);
+/// Bit 45: the instruction is not for this state.
+const PROGRAM_PRIVILEGED: u64 = 1 << (63 - 45);
+/// Bit 46: a trap instruction.
+const PROGRAM_TRAP: u64 = 1 << (63 - 46);
+
+/// The name of a vector, and for a program interrupt the reason.
 ///
 /// Ref: ISA 3.1B III 7.5
-fn name(vector: u64) -> &'static str {
+fn name(vector: u64, srr1: u64) -> &'static str {
     match vector {
+        0x700 if srr1 & PROGRAM_TRAP != 0 => "program-trap",
+        0x700 if srr1 & PROGRAM_ILLEGAL != 0 => "program-illegal-instruction",
+        0x700 if srr1 & PROGRAM_PRIVILEGED != 0 => "program-privileged-instruction",
         0x100 => "system-reset",
         0x200 => "machine-check",
         0x300 => "data-storage",
@@ -60,7 +72,7 @@ extern "C" fn unexpected(block: *mut Block) -> ! {
         panic::end(c"exception while an exception or a panic was being told");
     }
     panic::say(&Record::Exception {
-        name: if overflow { "stack-overflow" } else { name(frame.vector) }.into(),
+        name: if overflow { "stack-overflow" } else { name(frame.vector, frame.srr1) }.into(),
         vector: Hex(frame.vector),
         server: block.server as u32,
         srr0: Hex(frame.srr0),

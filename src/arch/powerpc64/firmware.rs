@@ -16,9 +16,10 @@ unsafe extern "C" {
 
 /// The client interface's entry; 0 when there is none any more.
 static CLIENT_INTERFACE: AtomicU64 = AtomicU64::new(0);
-/// RTAS's entry and base; 0 before it is instantiated.
+/// RTAS's memory, and its entry there; 0 before it is instantiated.
 static RTAS_ENTRY: AtomicU64 = AtomicU64::new(0);
 static RTAS_BASE: AtomicU64 = AtomicU64::new(0);
+static RTAS_SIZE: AtomicU64 = AtomicU64::new(0);
 
 /// Remembers the client interface's entry, as the firmware gave it.
 pub(super) fn set_client_interface(entry: u64) {
@@ -126,11 +127,19 @@ impl Rtas for Powerpc64 {
 }
 
 impl RtasHome for Powerpc64 {
-    fn instantiate(&mut self, size: u32, place: &mut dyn FnMut(&mut Self, u32) -> Option<u32>) -> bool {
-        let Some(base) = heap::forever(size as usize) else { return false };
-        let Some(entry) = place(self, base) else { return false };
+    fn rtas_memory(&mut self, size: u32) -> Option<u32> {
+        let base = heap::forever(size as usize)?;
         RTAS_BASE.store(base.into(), Relaxed);
-        RTAS_ENTRY.store(entry.into(), Relaxed);
-        true
+        RTAS_SIZE.store(size.into(), Relaxed);
+        Some(base)
+    }
+
+    fn enter_rtas_at(&mut self, entry: u32) -> bool {
+        let base = RTAS_BASE.load(Relaxed);
+        let inside = (base..base + RTAS_SIZE.load(Relaxed)).contains(&entry.into());
+        if inside {
+            RTAS_ENTRY.store(entry.into(), Relaxed);
+        }
+        inside
     }
 }

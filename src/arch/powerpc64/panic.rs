@@ -26,9 +26,12 @@ pub(super) fn set_os_term(token: u32) {
 
 /// Writes a record to the terminal.
 pub(super) fn say(record: &Record<'_>) {
+    static FIRST: AtomicBool = AtomicBool::new(true);
     let mut console = Console::new(journal::terminal());
-    // Text that the firmware or a cut record left on the line must not hide ours.
-    let _ = console.write_str("\n");
+    if FIRST.swap(false, Relaxed) {
+        // A record that was cut short must not hide the first of ours.
+        let _ = console.write_str("\n");
+    }
     let _ = journal::write(&mut console, clock::ticks(), record);
     console.flush();
 }

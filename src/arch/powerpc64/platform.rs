@@ -68,10 +68,10 @@ fn load() {
     // SAFETY: ends the guest, which is what was asked for.
     unsafe {
         asm!(
-            "ld 3, 0({nowhere})",
-            "mtctr {nowhere}",
+            "ld 3, 0(4)",
+            "mtctr 4",
             "bctr",
-            nowhere = in(reg) NOWHERE,
+            in("r4") NOWHERE,
             options(noreturn)
         );
     }

@@ -1,0 +1,134 @@
+//! Holding: the guest says where it is, and waits for a line from the host.
+//!
+//! While it waits it touches nothing that a hotplug is about. It looks at the terminal and gives the processor away in
+//! between: a guest that asks in a tight loop keeps QEMU's main loop from its work.
+
+use super::journal;
+use crate::log::{Record, Severity};
+use crate::machine::{Clock, Hypervisor};
+use crate::papr::hcall::{Hcall, TERM_CHARS};
+use alloc::format;
+use alloc::string::String;
+
+/// The longest line that is taken from the host; what is longer is cut.
+const LINE: usize = 128;
+/// How long the terminal is left alone between two looks: a half millisecond.
+const LOOKS_PER_SECOND: u64 = 2000;
+
+/// What the host has typed and nobody has read yet: a call may bring the end of one line and the start of the next.
+#[derive(Debug, Default)]
+pub struct Typed {
+    chars: [u8; TERM_CHARS],
+    at: usize,
+    end: usize,
+}
+
+impl Typed {
+    /// The next character, if one has been typed.
+    fn next<M: Hypervisor>(&mut self, machine: &mut M) -> Option<u8> {
+        if self.at == self.end {
+            (self.chars, self.end) = machine.hcall(Hcall::get_term_char(journal::terminal())).term_chars();
+            self.at = 0;
+        }
+        let next = *self.chars[..self.end].get(self.at)?;
+        self.at += 1;
+        Some(next)
+    }
+
+    /// Waits for a whole line; its length without its end.
+    fn line<M: Hypervisor + Clock>(&mut self, machine: &mut M, line: &mut [u8; LINE]) -> usize {
+        let mut len = 0;
+        loop {
+            match self.next(machine) {
+                Some(b'\r' | b'\n') => return len,
+                Some(byte) => {
+                    if let Some(place) = line.get_mut(len) {
+                        *place = byte;
+                        len += 1;
+                    }
+                }
+                None => machine.pause(machine.tick_rate() / LOOKS_PER_SECOND),
+            }
+        }
+    }
+}
+
+/// Says `hold`, and waits until the host says `go`.
+pub fn hold<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, hold: &Record<'_>) {
+    journal::say(machine, hold);
+    loop {
+        let mut line = [0; LINE];
+        let len = typed.line(machine, &mut line);
+        match String::from_utf8_lossy(&line[..len]).trim() {
+            "" => {}
+            "go" => {
+                journal::say(machine, &Record::Order { line: "go".into() });
+                return;
+            }
+            other => {
+                let detail = format!("{other:?} is no order; `go` goes on");
+                let problem =
+                    Record::Problem { severity: Severity::Minor, what: "order".into(), detail: detail.into() };
+                journal::say(machine, &problem);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Clock, Hcall, Hypervisor, Typed, hold};
+    use crate::log::Record;
+    use crate::papr::hcall::Reply;
+    use crate::papr::status::ReturnCode;
+
+    /// A terminal: it hands out what was typed, a few characters at a time, and shows what was printed.
+    struct Typist {
+        typed: Vec<u8>,
+        shown: String,
+        pauses: u32,
+    }
+
+    impl Hypervisor for Typist {
+        fn hcall(&mut self, call: Hcall) -> Reply {
+            let (opcode, [_, len, high, low]) = call.registers();
+            let mut values = [0; 4];
+            if opcode == 0x58 {
+                let chars = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+                self.shown.push_str(core::str::from_utf8(&chars[..len as usize]).unwrap());
+            } else if self.pauses % 2 == 1 {
+                let portion: Vec<u8> = self.typed.drain(..self.typed.len().min(9)).collect();
+                let mut chars = [0; 16];
+                chars[..portion.len()].copy_from_slice(&portion);
+                let packed = u128::from_be_bytes(chars);
+                values = [portion.len() as u64, (packed >> 64) as u64, packed as u64, 0];
+                self.pauses += u32::from(portion.is_empty());
+            }
+            Reply { code: ReturnCode::SUCCESS, values }
+        }
+    }
+
+    impl Clock for Typist {
+        fn ticks(&self) -> u64 {
+            0
+        }
+        fn tick_rate(&self) -> u64 {
+            512_000_000
+        }
+        fn pause(&mut self, _: u64) {
+            self.pauses += 1;
+            assert!(self.pauses < 1000, "it does not come back");
+        }
+    }
+
+    #[test]
+    fn it_waits_for_go_and_names_what_is_no_order() {
+        let typed = b"\r\njump\ngo\n".to_vec();
+        let mut typist = Typist { typed, shown: String::new(), pauses: 0 };
+        hold(&mut typist, &mut Typed::default(), &Record::Hold { station: "before-cas".into(), visit: 1, calls: 7 });
+        assert!(typist.shown.contains("hold station=before-cas visit=1 calls=7"), "{}", typist.shown);
+        assert!(typist.shown.contains("%22jump%22%20is%20no%20order"), "{}", typist.shown);
+        assert!(typist.shown.contains("order line=go"));
+        assert!(typist.pauses > 0, "it gave the processor away");
+    }
+}

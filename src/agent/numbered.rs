@@ -1,0 +1,126 @@
+//! The numbered machine: every call to the firmware and the hypervisor has its number.
+//!
+//! QEMU serves such calls and the host's commands one at a time, so the order of calls and commands is all that a race
+//! can consist of. Each call is numbered from 1 in each boot, and the guest can be told to hold before any of them.
+//! Console traffic is left out: it changes nothing that a hotplug could see, and numbering it would make the log
+//! renumber the calls that it is about. So are the waiting calls of a hold itself.
+
+use super::hold::{self, Typed};
+use super::station::Holds;
+use crate::log::Record;
+use crate::machine::{Arg, ClientInterface, Clock, Hypervisor, LowMemory, Machine, Rtas, ServiceError};
+use crate::papr::hcall::{Hcall, Reply};
+use crate::papr::status::Status;
+use core::ffi::CStr;
+
+/// A machine whose calls are numbered.
+#[derive(Debug)]
+pub struct Numbered<M> {
+    machine: M,
+    calls: u64,
+    holds: Holds,
+    lent: bool,
+    typed: Typed,
+}
+
+impl<M: Machine> Numbered<M> {
+    /// Numbers the calls to `machine` from 1.
+    pub fn new(machine: M) -> Self {
+        Self { machine, calls: 0, holds: Holds::default(), lent: false, typed: Typed::default() }
+    }
+
+    /// The machine itself, for what is no call.
+    pub fn bare(&mut self) -> &mut M {
+        &mut self.machine
+    }
+
+    /// Sets where the guest is to hold.
+    pub fn set_holds(&mut self, holds: Holds) {
+        self.holds = holds;
+    }
+
+    /// Where the guest is to hold.
+    pub fn holds(&self) -> &Holds {
+        &self.holds
+    }
+
+    /// How many calls there have been in this boot.
+    pub fn calls(&self) -> u64 {
+        self.calls
+    }
+
+    /// Waits for the host, with our vectors in place: the firmware is not at work while we wait.
+    pub fn hold(&mut self, station: &str, visit: u32) {
+        if self.lent {
+            self.machine.take();
+        }
+        let record = Record::Hold { station: station.into(), visit, calls: self.calls };
+        hold::hold(&mut self.machine, &mut self.typed, &record);
+        if self.lent {
+            self.machine.lend();
+        }
+    }
+
+    fn number(&mut self) {
+        self.calls += 1;
+        if self.holds.at_call(self.calls) {
+            self.hold("call", 1);
+        }
+    }
+}
+
+impl<M: Machine> Hypervisor for Numbered<M> {
+    fn hcall(&mut self, call: Hcall) -> Reply {
+        if !call.is_console() {
+            self.number();
+        }
+        self.machine.hcall(call)
+    }
+}
+
+impl<M: Machine> ClientInterface for Numbered<M> {
+    fn service(&mut self, name: &CStr, args: &mut [Arg<'_>], rets: &mut [u32]) -> Result<(), ServiceError> {
+        self.number();
+        self.machine.service(name, args, rets)
+    }
+}
+
+impl<M: Machine> Rtas for Numbered<M> {
+    fn rtas(&mut self, token: u32, args: &mut [Arg<'_>], rets: &mut [u32]) -> Status {
+        self.number();
+        self.machine.rtas(token, args, rets)
+    }
+}
+
+impl<M: Machine> Clock for Numbered<M> {
+    fn ticks(&self) -> u64 {
+        self.machine.ticks()
+    }
+
+    fn tick_rate(&self) -> u64 {
+        self.machine.tick_rate()
+    }
+
+    fn pause(&mut self, ticks: u64) {
+        // Ceding is a call like any other: the host can step in before it.
+        self.number();
+        self.machine.pause(ticks);
+    }
+}
+
+impl<M: Machine> LowMemory for Numbered<M> {
+    fn lend(&mut self) {
+        self.lent = true;
+        self.machine.lend();
+    }
+
+    fn take(&mut self) {
+        self.lent = false;
+        self.machine.take();
+    }
+
+    fn retire_firmware(&mut self) {
+        self.lent = false;
+        self.machine.retire_firmware();
+    }
+}

@@ -1,0 +1,4 @@
+//! What a connector brings, really used: each kind of resource in a file of its own.
+
+pub mod cpu;
+pub mod memory;
