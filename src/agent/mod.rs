@@ -1,1 +1,4 @@
 //! To come.
+
+pub mod arguments;
+pub mod station;
