@@ -1,1 +1,0 @@
-//! Option vectors (placeholder filled in by the next commit).
