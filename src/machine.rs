@@ -204,9 +204,9 @@ word_enum! {
         Panic = "panic",
         /// A trap instruction.
         Trap = "trap",
-        /// An instruction that no processor has, reached through a load from where nothing is.
+        /// A load from where there is no memory.
         Load = "load",
-        /// A recursion that eats the stack.
+        /// A stack that grows without end.
         Stack = "stack",
     }
 }

@@ -127,7 +127,7 @@ mod tests {
         let mut typist = Typist { typed, shown: String::new(), pauses: 0 };
         hold(&mut typist, &mut Typed::default(), &Record::Hold { station: "before-cas".into(), visit: 1, calls: 7 });
         assert!(typist.shown.contains("hold station=before-cas visit=1 calls=7"), "{}", typist.shown);
-        assert!(typist.shown.contains("%22jump%22%20is%20no%20order"), "{}", typist.shown);
+        assert!(typist.shown.contains("\"jump\"%20is%20no%20order"), "{}", typist.shown);
         assert!(typist.shown.contains("order line=go"));
         assert!(typist.pauses > 0, "it gave the processor away");
     }

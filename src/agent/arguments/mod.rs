@@ -8,6 +8,7 @@
 mod keys;
 
 use super::station::{Holds, Station};
+use crate::machine::Crash as CrashKind;
 use crate::papr::option_vectors::Overrides;
 use crate::word_enum;
 use alloc::format;
@@ -36,20 +37,6 @@ word_enum! {
         Shutdown = "shutdown",
         /// When the queue was drained for the first time after arming.
         Armed = "armed",
-    }
-}
-
-word_enum! {
-    /// Ways to break the guest, which show how it reports that.
-    pub enum CrashKind {
-        /// A Rust panic.
-        Panic = "panic",
-        /// A trap instruction.
-        Trap = "trap",
-        /// A load from where there is no memory.
-        Load = "load",
-        /// A stack that grows without end.
-        Stack = "stack",
     }
 }
 

@@ -1,0 +1,125 @@
+//! The guest: what it is, what it knows, and how it speaks.
+//!
+//! The chapters of its life are methods in files of their own; here is what they share.
+
+use super::arguments::Arguments;
+use super::facts::Facts;
+use super::journal;
+use super::numbered::Numbered;
+use super::station::Station;
+use crate::hotplug::inventory::Inventory;
+use crate::log::{Record, Severity, Text};
+use crate::machine::{Machine, Platform};
+use crate::papr::rtas::{Calls, Tokens};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// What the guest has seen so far, for its last line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Requests that ended as they should.
+    pub done: u32,
+    /// Requests that failed.
+    pub failed: u32,
+    /// Problems that were not minor.
+    pub problems: u32,
+    /// Events taken from the queue.
+    pub events: u32,
+    /// Events that could not be understood.
+    pub unknown: u32,
+}
+
+/// Something happened that the guest cannot live with; the record that tells of it has been written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fatal;
+
+/// What a chapter of the guest's life comes to.
+pub type Chapter<T = ()> = Result<T, Fatal>;
+
+/// The guest.
+#[derive(Debug)]
+pub struct Guest<M> {
+    /// The machine, with its calls numbered.
+    pub(super) machine: Numbered<M>,
+    /// What the user asked for.
+    pub(super) arguments: Arguments,
+    /// What the device tree says.
+    pub(super) facts: Facts,
+    /// The tokens of RTAS; all missing until it is up.
+    pub(super) tokens: Tokens,
+    /// RTAS is up.
+    pub(super) rtas_up: bool,
+    /// What the guest knows of each connector.
+    pub(super) inventory: Inventory,
+    /// What it has seen so far.
+    pub(super) tally: Tally,
+    /// Interrupts that the loop has dealt with.
+    pub(super) handled: u64,
+    visits: Vec<u32>,
+}
+
+impl<M: Machine> Guest<M> {
+    /// A guest that knows nothing yet. Needs no heap.
+    pub fn new(machine: M) -> Self {
+        Self {
+            machine: Numbered::new(machine),
+            arguments: Arguments::default(),
+            facts: Facts::default(),
+            tokens: Tokens::read(|_| None),
+            rtas_up: false,
+            inventory: Inventory::new(),
+            tally: Tally::default(),
+            handled: 0,
+            visits: Vec::new(),
+        }
+    }
+
+    /// Says one thing.
+    pub(super) fn say(&mut self, record: &Record<'_>) {
+        journal::say(&mut self.machine, record);
+    }
+
+    /// Says something worth knowing.
+    pub(super) fn note(&mut self, text: fmt::Arguments<'_>) {
+        self.say(&Record::Note { text: alloc::fmt::format(text).into() });
+    }
+
+    /// Says that something is wrong.
+    pub(super) fn problem(&mut self, severity: Severity, what: &str, detail: impl Into<Text<'static>>) {
+        if severity != Severity::Minor {
+            self.tally.problems += 1;
+        }
+        self.say(&Record::Problem { severity, what: what.into(), detail: detail.into() });
+    }
+
+    /// Says what it is that the guest cannot live with.
+    pub(super) fn fatal(&mut self, what: &str, detail: impl Into<Text<'static>>) -> Fatal {
+        self.problem(Severity::Fatal, what, detail);
+        Fatal
+    }
+
+    /// Comes to a station: lines name it from now on, and the guest holds or crashes here if it was told to.
+    pub(super) fn reach(&mut self, station: Station) {
+        journal::set_station(station.word());
+        if self.visits.is_empty() {
+            self.visits = alloc::vec![0; Station::ALL.len()];
+        }
+        let Some(visit) = self.visits.get_mut(station as usize) else { return };
+        *visit += 1;
+        let visit = *visit;
+        if self.machine.holds().matches(station, visit) {
+            self.machine.hold(station.word(), visit);
+        }
+        if let Some(crash) = self.arguments.crash.filter(|crash| crash.at == station && visit == 1) {
+            self.note(format_args!("crash={} was asked for", crash.kind));
+            self.machine.bare().crash(crash.kind);
+            self.problem(Severity::Major, "crash", String::from("this machine does not crash that way"));
+        }
+    }
+
+    /// RTAS calls, ready to be made.
+    pub(super) fn rtas(&mut self) -> Calls<'_, Numbered<M>> {
+        Calls::new(&mut self.machine, &self.tokens)
+    }
+}
