@@ -97,7 +97,8 @@ pub(super) const KEYS: &[Key] = &[
     value(
         "ov5",
         "ov5=<hex>|+<option>,-<option>|absent",
-        "option vector 5: its bytes after the length byte, or edits as +hp-evt,-drmem-v2; a wrong name lists them",
+        "option vector 5: its bytes after the length byte, or edits as +hp-evt,-drmem-v2 (a wrong name lists them); \
+         absent is one zero byte unless ov6 is absent, too",
         |to, text| vector(to, OptionVector::Ov5, text),
     ),
     value(

@@ -24,7 +24,7 @@ pub enum Override {
     Bytes(BitVector),
     /// These options of it get these values; the others stay.
     Edits(Vec<(VectorOption, u8)>),
-    /// It is left out.
+    /// It is left out, as far as [`super::OptionVectors::encode_vectors`] can.
     Absent,
 }
 
