@@ -48,3 +48,16 @@ pub struct Facts {
     /// `ibm,arch-vec-5-platform-support`.
     pub platform_support: Vec<u8>,
 }
+
+impl Facts {
+    /// The threads of the core with this connector.
+    pub fn servers_of(&self, drc: DrcIndex) -> Option<&[u32]> {
+        self.cores.iter().find(|core| core.drc == Some(drc)).map(|core| core.servers.as_slice())
+    }
+
+    /// Remembers the threads of a core that came by an event.
+    pub fn know_core(&mut self, drc: DrcIndex, servers: Vec<u32>) {
+        self.cores.retain(|core| core.drc != Some(drc));
+        self.cores.push(Core { drc: Some(drc), servers });
+    }
+}

@@ -69,8 +69,8 @@ impl<M: Machine> Guest<M> {
 
     /// A property of a node, by its path, as far as it fits; its full length.
     fn property(&mut self, path: &CStr, name: &CStr, out: &mut [u8]) -> Option<usize> {
-        let node = client::finddevice(&mut self.machine, path)?;
-        client::getprop(&mut self.machine, node, name, out)
+        let node = client::finddevice(&mut self.machine, path).ok().flatten()?;
+        client::getprop(&mut self.machine, node, name, out).ok().flatten()
     }
 
     fn cell(&mut self, path: &CStr, name: &CStr) -> Option<u32> {
@@ -82,7 +82,10 @@ impl<M: Machine> Guest<M> {
         if let Some(token) = self.cell(c"/rtas", Call::OsTerm.property()) {
             self.machine.bare().set_os_term(token);
         }
-        let firmware = self.firmware();
+        let firmware = client::firmware(&mut self.machine).unwrap_or("unknown");
+        if let Ok(Some(unit)) = client::stdout_unit(&mut self.machine) {
+            journal::set_terminal(unit);
+        }
         let tick_rate = self.tick_rate().unwrap_or(0);
         let mut capacity = [0; 20];
         let read = self.property(c"/rtas", c"ibm,lrdr-capacity", &mut capacity).unwrap_or(0);
@@ -90,22 +93,11 @@ impl<M: Machine> Guest<M> {
         FirstLook { firmware, tick_rate, blocks }
     }
 
-    /// SLOF says its name; VOF has no `/openprom` at all.
-    fn firmware(&mut self) -> &'static str {
-        let mut model = [0; 32];
-        match self.property(c"/openprom", c"model", &mut model) {
-            Some(_) if model.starts_with(b"SLOF") => "slof",
-            None if client::finddevice(&mut self.machine, c"/openprom").is_none() => "vof",
-            _ => "unknown",
-        }
-    }
-
     fn tick_rate(&mut self) -> Option<u32> {
-        let cpus = client::finddevice(&mut self.machine, c"/cpus")?;
-        let cpu = client::child(&mut self.machine, cpus)?;
-        let mut cell = [0; 4];
-        let len = client::getprop(&mut self.machine, cpu, c"timebase-frequency", &mut cell)?;
-        (len == 4).then(|| u32::from_be_bytes(cell))
+        let machine = &mut self.machine;
+        let cpus = client::finddevice(machine, c"/cpus").ok()??;
+        let cpu = client::child(machine, cpus).ok()??;
+        client::getprop_cell(machine, cpu, c"timebase-frequency").ok()?
     }
 
     /// Claims a heap of `wanted` bytes, or of half as many, and so on; what it got.
@@ -113,7 +105,7 @@ impl<M: Machine> Guest<M> {
         let mut size = wanted.clamp(HEAP_LEAST, HEAP_MOST);
         while size >= HEAP_LEAST {
             let cell = u32::try_from(size).ok()?;
-            if let Some(base) = client::claim(&mut self.machine, cell, HEAP_ALIGN) {
+            if let Ok(Some(base)) = client::claim(&mut self.machine, cell, HEAP_ALIGN) {
                 self.machine.bare().set_heap(base, cell);
                 return Some(size);
             }

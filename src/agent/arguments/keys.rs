@@ -162,14 +162,16 @@ fn vector(to: &mut Arguments, which: OptionVector, text: &str) -> Result<(), Str
 
 /// A number of bytes from 1, with `k` or `m` for binary thousands and millions.
 fn size(text: &str) -> Result<u64, String> {
+    bytes(text).ok_or_else(|| format!("\"{text}\" is no number of bytes from 1, such as 65536, 64k or 4m"))
+}
+
+/// A number of bytes from 1, perhaps in KiB or MiB.
+pub(super) fn bytes(text: &str) -> Option<u64> {
     let (digits, unit) = match (text.strip_suffix('k'), text.strip_suffix('m')) {
         (Some(digits), _) => (digits, 1 << 10),
         (_, Some(digits)) => (digits, 1 << 20),
         _ => (text, 1),
     };
-    let number: Option<u64> = digits.parse().ok().filter(|_| !digits.starts_with('+'));
-    number
-        .and_then(|number| number.checked_mul(unit))
-        .filter(|&bytes| bytes > 0)
-        .ok_or_else(|| format!("\"{text}\" is no number of bytes from 1, such as 65536, 64k or 4m"))
+    let number: u64 = digits.parse().ok().filter(|_| !digits.starts_with('+'))?;
+    number.checked_mul(unit).filter(|&bytes| bytes > 0)
 }

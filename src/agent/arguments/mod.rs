@@ -167,6 +167,12 @@ impl Arguments {
         }
     }
 
+    /// The heap that the text asks for, in bytes: what must be known before there is a heap to read the rest with.
+    pub fn heap_of(text: &str) -> Option<u64> {
+        let sizes = text.split_whitespace().filter_map(|word| word.strip_prefix("heap="));
+        sizes.filter_map(keys::bytes).next_back()
+    }
+
     /// Each argument and what it does.
     pub fn help() -> impl Iterator<Item = (&'static str, &'static str)> {
         KEYS.iter().map(|key| (key.form, key.meaning))

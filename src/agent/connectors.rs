@@ -1,0 +1,235 @@
+//! Connectors: a decision at a time is carried out, and told.
+//!
+//! What to do next is decided in [`crate::hotplug`], which does no I/O; here the calls are made. Each of them stands in
+//! the log with its return code before the next is made.
+
+use super::arguments::Print;
+use super::guest::{Chapter, Guest};
+use super::resources::cpu::Threads;
+use super::resources::memory;
+use super::station::Station;
+use crate::hotplug::State;
+use crate::hotplug::connector::{Action, Conclusion, Reply, Walk};
+use crate::hotplug::fragment::{Collector, Fragment, Progress};
+use crate::log::{Bytes, Learned, Outcome, Record, Request, Severity};
+use crate::machine::{Clock, Machine};
+use crate::papr::connector::WorkArea;
+use crate::papr::drc::{DrcIndex, DrcKind};
+use crate::papr::rtas::Missing;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+/// One request about one connector, on its way.
+struct Errand {
+    index: DrcIndex,
+    kind: DrcKind,
+    fragment: Option<Fragment>,
+}
+
+impl<M: Machine> Guest<M> {
+    /// Takes what the tree gives: memory blocks and cores that are there without any event.
+    pub fn take_what_the_tree_gives(&mut self) -> Chapter {
+        for index in core::mem::take(&mut self.facts.assigned) {
+            self.adopt(index)?;
+        }
+        let cores = self.facts.cores.iter().filter(|core| !core.servers.contains(&self.facts.boot_server));
+        for index in cores.filter_map(|core| core.drc).collect::<Vec<_>>() {
+            self.adopt(index)?;
+        }
+        Ok(())
+    }
+
+    /// Uses what the tree gives: the connector has been walked by the platform, and only its sense is read.
+    fn adopt(&mut self, index: DrcIndex) -> Chapter {
+        let kind = self.kind_of(index);
+        self.begin(index, kind, Request::Add, Learned::Tree, None);
+        self.inventory.hold(index, Learned::Tree);
+        self.sense(index)?;
+        let used = self.make_use(&Errand { index, kind, fragment: None });
+        let outcome = if used.is_ok() { Outcome::Taken } else { Outcome::Failed };
+        let reason = used.err().unwrap_or_default();
+        self.done(index, kind, Request::Add, &Conclusion { outcome, state: State::Configured, reason });
+        Ok(())
+    }
+
+    /// Carries out one request about one connector; what became of it.
+    pub(super) fn carry_out(
+        &mut self,
+        request: Request,
+        index: DrcIndex,
+        learned: Learned,
+        event: Option<u32>,
+    ) -> Chapter<Outcome> {
+        let kind = self.kind_of(index);
+        self.begin(index, kind, request, learned, event);
+        let state = self.inventory.get(index).map_or(State::Unknown, |connector| connector.state);
+        let mut walk = match request {
+            Request::Add => Walk::acquire(index, kind, state),
+            Request::Remove => {
+                self.reach(Station::BeforeRelease);
+                Walk::release(index, kind, state)
+            }
+        };
+        let mut errand = Errand { index, kind, fragment: None };
+        let mut reply = Reply::Start;
+        let end = loop {
+            let action = walk.next(reply);
+            if let Some(transition) = walk.transition() {
+                self.say(&transition.record());
+            }
+            if let Action::Finished(end) = action {
+                break end;
+            }
+            self.reach(Station::BeforeStep);
+            reply = self.perform(&mut errand, action)?;
+            self.reach(Station::AfterStep);
+        };
+        self.inventory.conclude(index, request, learned, &end);
+        self.done(index, kind, request, &end);
+        Ok(end.outcome)
+    }
+
+    fn perform(&mut self, errand: &mut Errand, action: Action) -> Chapter<Reply> {
+        Ok(match action {
+            Action::ReadSense => self.sense(errand.index)?,
+            Action::SetIndicator { indicator, value } => {
+                Reply::Status(self.must(|guest| guest.rtas().set_indicator(indicator, errand.index, value))?)
+            }
+            Action::Configure => self.configure(errand, true)?,
+            Action::Drain => self.configure(errand, false)?,
+            Action::Use => Reply::Used(self.make_use(errand)),
+            Action::StopUse => Reply::Used(self.stop_use(errand)),
+            Action::Finished(_) => Reply::Start,
+        })
+    }
+
+    /// A call without which nothing works.
+    fn must<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T, Missing>) -> Chapter<T> {
+        call(self).map_err(|missing| self.fatal("rtas", missing.to_string()))
+    }
+
+    fn sense(&mut self, index: DrcIndex) -> Chapter<Reply> {
+        let (rc, state) = self.must(|guest| guest.rtas().entity_sense(index))?;
+        self.say(&Record::Sense { drc: index, rc, state });
+        Ok(Reply::Sense(rc, state))
+    }
+
+    /// Runs configure-connector to its end.
+    fn configure(&mut self, errand: &mut Errand, keep: bool) -> Chapter<Reply> {
+        let mut area = WorkArea::new(errand.index);
+        let mut collector = Collector::default();
+        loop {
+            let rc = self.must(|guest| guest.rtas().configure_connector(&mut area))?;
+            match collector.feed(rc, &area) {
+                Progress::More => {}
+                Progress::Wait(ms) => self.machine.sleep_ms(ms),
+                Progress::Ended => break,
+            }
+        }
+        let (rc, fragment) = collector.finish();
+        let result = fragment.map_err(|problem| problem.to_string()).map(|fragment| {
+            self.say_fragment(errand.index, &fragment);
+            if keep {
+                errand.fragment = Some(fragment);
+            }
+        });
+        Ok(Reply::Configured(rc, result))
+    }
+
+    fn say_fragment(&mut self, drc: DrcIndex, fragment: &Fragment) {
+        self.say(&Record::Fragment {
+            drc,
+            node: fragment.root().map_or("", |root| root.name.as_str()).into(),
+            nodes: fragment.nodes().len() as u32,
+            properties: fragment.properties() as u32,
+            calls: fragment.calls(),
+        });
+        if self.arguments.prints(Print::Fragments) {
+            for (path, property) in fragment.iter() {
+                self.say(&Record::Property {
+                    node: path.into(),
+                    name: property.name.as_str().into(),
+                    value: Bytes::from(property.value.as_slice()),
+                });
+            }
+        }
+    }
+
+    fn make_use(&mut self, errand: &Errand) -> Result<(), String> {
+        match errand.kind {
+            DrcKind::LMB => self.try_memory(errand.index),
+            DrcKind::CPU => {
+                let servers = self.servers(errand)?;
+                self.threads(errand.index).start(&servers)?;
+                self.reach(Station::SecondaryStarted);
+                Ok(())
+            }
+            kind => Err(format!("this guest has no use for a {kind}")),
+        }
+    }
+
+    fn stop_use(&mut self, errand: &Errand) -> Result<(), String> {
+        match errand.kind {
+            DrcKind::CPU => {
+                let servers = self.servers(errand)?;
+                self.threads(errand.index).stop(&servers)
+            }
+            // Memory is not touched again once its pages have been tried.
+            _ => Ok(()),
+        }
+    }
+
+    fn threads(&mut self, index: DrcIndex) -> Threads<'_, M> {
+        Threads { machine: &mut self.machine, tokens: &self.tokens, drc: Some(index) }
+    }
+
+    fn try_memory(&mut self, index: DrcIndex) -> Result<(), String> {
+        let Some(page) = self.arguments.memtest.stride() else { return Ok(()) };
+        let range = self.facts.blocks.range(index);
+        let range = range.ok_or_else(|| "the tree does not say where this block is".to_string())?;
+        let (record, result) = memory::try_block(self.machine.bare(), index, range, page);
+        self.say(&record);
+        result
+    }
+
+    /// The threads of a core: as its fragment says, or as the tree did; once known they are remembered.
+    fn servers(&mut self, errand: &Errand) -> Result<Vec<u32>, String> {
+        const PROPERTY: &str = "ibm,ppc-interrupt-server#s";
+        if let Some(property) = errand.fragment.as_ref().and_then(|fragment| fragment.property(PROPERTY)) {
+            let servers: Vec<u32> = property.cells().collect();
+            self.facts.know_core(errand.index, servers.clone());
+            return Ok(servers);
+        }
+        let servers = self.facts.servers_of(errand.index).map(<[u32]>::to_vec);
+        servers.ok_or_else(|| format!("nothing says which threads the core has: no {PROPERTY}"))
+    }
+
+    fn kind_of(&self, index: DrcIndex) -> DrcKind {
+        self.inventory.get(index).map_or(index.kind(), |connector| connector.kind)
+    }
+
+    fn begin(
+        &mut self,
+        drc: DrcIndex,
+        kind: DrcKind,
+        request: Request,
+        learned: Learned,
+        event: Option<u32>,
+    ) {
+        self.say(&Record::Begin { drc, kind, request, learned, event });
+    }
+
+    fn done(&mut self, drc: DrcIndex, kind: DrcKind, request: Request, end: &Conclusion) {
+        match end.outcome {
+            Outcome::Failed | Outcome::Stuck => self.tally.failed += 1,
+            _ => self.tally.done += 1,
+        }
+        let reason = end.reason.as_str().into();
+        self.say(&Record::Done { drc, kind, request, outcome: end.outcome, reason });
+        if end.outcome == Outcome::Stuck {
+            let detail = format!("{drc} is left {}", end.state);
+            self.problem(Severity::Major, "connector", detail);
+        }
+    }
+}

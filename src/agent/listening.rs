@@ -1,0 +1,184 @@
+//! Listening: the event sources are armed, the queue is drained, and the guest waits for more.
+//!
+//! The handler in assembly only counts an interrupt. Here it is claimed, the queue is read until it is empty, the
+//! interrupt is ended, and only then are the events acted on: the time from the interrupt to the empty queue is the
+//! platform's and the guest's reading alone, and nothing that an event asks for can keep the next one waiting.
+
+use super::facts::Source;
+use super::guest::{Chapter, Guest};
+use super::interrupts;
+use super::station::Station;
+use crate::log::{Hex, Record, Severity};
+use crate::machine::{Clock, Machine, Platform};
+use crate::papr::event::{EventMask, LOG_MAX};
+use crate::papr::interrupt::{IPI, PRIORITY_EVENTS, PRIORITY_MASKED, SPURIOUS};
+use crate::papr::status::{ReturnCode, Status};
+use alloc::format;
+use alloc::vec::Vec;
+
+/// An event log as it came out of the queue.
+pub(super) type RawLog = Vec<u8>;
+
+/// The most events that one drain takes: a queue that does not end must not keep the guest for ever.
+const DRAIN_MOST: u32 = 65_536;
+
+/// What woke the guest.
+struct Wake {
+    source: Option<u32>,
+    taken: u64,
+    logs: Vec<RawLog>,
+}
+
+impl<M: Machine> Guest<M> {
+    /// Installs the handler: the vectors are in place, every source is known and off, the processor lets nothing
+    /// through.
+    pub fn install_the_handler(&mut self) -> Chapter {
+        let closed = interrupts::close(&mut self.machine);
+        if closed != ReturnCode::SUCCESS {
+            return Err(self.fatal("interrupt controller", format!("H_CPPR: {closed}; is it XICS?")));
+        }
+        for source in self.facts.sources.clone() {
+            self.say_source(&source);
+            self.route(source.irq, PRIORITY_MASKED)?;
+        }
+        if self.facts.sources.is_empty() {
+            self.problem(Severity::Major, "/event-sources", "no event source: nothing will ever be heard");
+        }
+        self.reach(Station::HandlerInstalled);
+        Ok(())
+    }
+
+    /// Arms the handler, and drains the queue once, whatever the interrupt did: what was queued while nobody could
+    /// listen has no interrupt of its own any more.
+    pub fn arm_the_handler(&mut self) -> Chapter {
+        for source in self.facts.sources.clone() {
+            self.route(source.irq, PRIORITY_EVENTS)?;
+        }
+        interrupts::open(&mut self.machine);
+        self.reach(Station::HandlerArmed);
+        let mut logs = self.event_scan()?;
+        logs.extend(self.drain(0)?);
+        self.act_on(logs)
+    }
+
+    /// The rest of the guest's life: waits, listens, acts.
+    pub fn live(&mut self) -> Chapter {
+        while !self.is_over() {
+            self.reach(Station::Idle);
+            if let Some(wake) = self.wait()? {
+                self.act_on(wake)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn say_source(&mut self, source: &Source) {
+        self.say(&Record::Source {
+            name: source.name.as_str().into(),
+            irq: Hex(source.irq.into()),
+            level: source.level,
+            mask: Hex(source.mask.bits().into()),
+        });
+    }
+
+    fn route(&mut self, irq: u32, priority: u8) -> Chapter {
+        let server = self.facts.boot_server;
+        let rc = interrupts::route(&mut self.machine, &self.tokens, irq, server, priority);
+        let rc = rc.map_err(|missing| self.fatal("event sources", format!("{missing}")))?;
+        self.say(&Record::Irq {
+            irq: Hex(irq.into()),
+            call: "set-xive".into(),
+            server,
+            priority: priority.into(),
+            rc,
+        });
+        if rc != Status::SUCCESS {
+            self.problem(Severity::Major, "set-xive", format!("interrupt {irq:#x}: {rc}"));
+        }
+        Ok(())
+    }
+
+    /// Waits for an interrupt that is ours; `None` after one that was not. Every other wake-up goes back to sleep.
+    fn wait(&mut self) -> Chapter<Option<Vec<RawLog>>> {
+        loop {
+            let taken = self.machine.bare().taken();
+            if taken.count != self.handled {
+                self.handled = taken.count;
+                return self.claim(taken.at).map(Some);
+            }
+            self.machine.pause(u64::MAX);
+        }
+    }
+
+    /// Claims the interrupt that was taken, drains the queue and ends the interrupt.
+    fn claim(&mut self, taken: u64) -> Chapter<Vec<RawLog>> {
+        let xirr = interrupts::accept(&mut self.machine);
+        let source = xirr.map(|xirr| xirr.source()).filter(|source| *source != SPURIOUS);
+        let logs = match source {
+            Some(irq) if irq != IPI => self.drain(irq)?,
+            _ => Vec::new(),
+        };
+        if let (Some(xirr), Some(_)) = (xirr, source) {
+            interrupts::end(&mut self.machine, xirr);
+        }
+        self.say_interrupt(&Wake { source, taken, logs: logs.clone() });
+        Ok(logs)
+    }
+
+    fn say_interrupt(&mut self, wake: &Wake) {
+        let drained = self.machine.ticks();
+        self.say(&Record::Interrupt {
+            count: self.handled,
+            irq: wake.source.map(|irq| Hex(irq.into())),
+            taken: wake.taken,
+            drained,
+            events: wake.logs.len() as u32,
+        });
+    }
+
+    /// Takes events with check-exception until there are none; an empty queue is accepted.
+    fn drain(&mut self, irq: u32) -> Chapter<Vec<RawLog>> {
+        self.drain_with("check-exception", |guest, log| guest.rtas().check_exception(irq, wanted(), log))
+    }
+
+    /// Takes events with event-scan until there are none.
+    fn event_scan(&mut self) -> Chapter<Vec<RawLog>> {
+        self.drain_with("event-scan", |guest, log| guest.rtas().event_scan(wanted(), log))
+    }
+
+    fn drain_with(
+        &mut self,
+        call: &'static str,
+        mut take: impl FnMut(&mut Self, &mut [u8; LOG_MAX]) -> Result<Status, crate::papr::rtas::Missing>,
+    ) -> Chapter<Vec<RawLog>> {
+        let mut logs = Vec::new();
+        let mut buffer = [0; LOG_MAX];
+        let rc = loop {
+            let rc = take(self, &mut buffer).map_err(|missing| self.fatal(call, format!("{missing}")))?;
+            if rc != Status::SUCCESS || logs.len() as u32 >= DRAIN_MOST {
+                break rc;
+            }
+            logs.push(as_long_as_it_says(&buffer));
+        };
+        let mask = Hex(wanted().bits().into());
+        self.say(&Record::Drain { call: call.into(), mask, events: logs.len() as u32, rc });
+        if rc == Status::SUCCESS {
+            self.problem(Severity::Major, call, format!("the queue does not end: {DRAIN_MOST} events"));
+        } else if rc != Status::NONE_FOUND {
+            self.problem(Severity::Major, call, format!("{rc}"));
+        }
+        self.reach(Station::Drained);
+        Ok(logs)
+    }
+}
+
+/// The classes that this guest takes.
+fn wanted() -> EventMask {
+    EventMask::EPOW | EventMask::HOT_PLUG
+}
+
+/// A log, without the rest of its buffer.
+fn as_long_as_it_says(buffer: &[u8; LOG_MAX]) -> RawLog {
+    let len = crate::papr::event::total_len(buffer).unwrap_or(LOG_MAX);
+    buffer[..len.min(LOG_MAX)].to_vec()
+}
