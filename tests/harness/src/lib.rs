@@ -12,6 +12,7 @@
 //! | [`checks`], [`verdict`], [`defects`] | what must hold afterwards, and what it means when it does not |
 //! | [`render`] | all of it, for people |
 //! | [`boot`] | what `paprika boot` does |
+//! | [`cli`] | the command line |
 //!
 //! Everything happens in one thread: the console and the monitor are watched together, so that a guest that talks never
 //! blocks a QEMU that is asked something, and so that the order in which things were seen is the order in which they are
@@ -19,6 +20,9 @@
 
 #![forbid(unsafe_code)]
 
+pub mod boot;
+pub mod checks;
+pub mod cli;
 pub mod console;
 pub mod defects;
 pub mod device;
@@ -27,6 +31,8 @@ pub mod machine;
 pub mod qemu;
 pub mod qmp;
 mod readiness;
+pub mod render;
+pub mod scenario;
 pub mod signals;
 pub mod stop;
 pub mod trace;

@@ -41,8 +41,8 @@ impl Verdict {
     /// With what status a program that comes to this verdict ends.
     pub const fn exit_status(self) -> u8 {
         match self {
-            Self::Pass | Self::ExpectedFail => 0,
-            Self::UnexpectedPass | Self::Fail | Self::Error | Self::Crash => 1,
+            Self::Pass | Self::ExpectedFail | Self::UnexpectedPass => 0,
+            Self::Fail | Self::Error | Self::Crash => 1,
             Self::Skip => 77,
             Self::TimedOut => 124,
         }
@@ -122,7 +122,7 @@ mod tests {
             (Verdict::Pass, 0),
             (Verdict::ExpectedFail, 0),
             (Verdict::Skip, 77),
-            (Verdict::UnexpectedPass, 1),
+            (Verdict::UnexpectedPass, 0),
             (Verdict::Fail, 1),
             (Verdict::Error, 1),
             (Verdict::TimedOut, 124),
