@@ -1,0 +1,236 @@
+//! What must hold after a run, whatever was done in it: pure functions over what the witnesses say.
+//!
+//! A run that was stopped is judged by what it came to: what it did not come to is not held against it, since that it
+//! stopped is a finding of its own.
+
+use crate::device::Kind;
+use crate::qemu::process::Exit;
+use crate::qmp::Event;
+use crate::scenario::{Plugged, Stage, is_deletion};
+use crate::trace;
+use crate::transcript::Transcript;
+use crate::verdict::{Finding, Verdict};
+use paprika::log::{Learned, Outcome, Record, Request, Verdict as GuestVerdict};
+use paprika::papr::drc::DrcIndex;
+use paprika::papr::status::Status;
+
+/// What the witnesses say, and what the host did.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'e> {
+    /// The devices that were plugged.
+    pub devices: &'e [Plugged],
+    /// What the guest said.
+    pub transcript: &'e Transcript,
+    /// What QEMU told.
+    pub events: &'e [Event],
+    /// QEMU's trace; empty where this QEMU writes none.
+    pub trace: &'e str,
+    /// How QEMU ended, if it has.
+    pub exit: Option<Exit>,
+    /// Whether the run came to its end.
+    pub complete: bool,
+}
+
+/// Everything that can be looked at.
+pub fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        evidence.devices.iter().flat_map(|device| of_device(device, evidence)).collect();
+    findings.extend(of_log(evidence.transcript));
+    if evidence.complete {
+        findings.extend(of_end(evidence));
+    }
+    findings
+}
+
+/// Everything about one device, as far as it has come.
+pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if device.stage >= Stage::Answered {
+        for &connector in &device.connectors {
+            findings.push(exactly_once(device, connector, evidence.transcript));
+            findings.push(ended(device, connector, evidence.transcript, Request::Add, Outcome::Taken));
+            findings.push(used(device, connector, evidence.transcript));
+            findings.extend(traced(device, connector, evidence.trace));
+        }
+    }
+    if device.stage >= Stage::AskedBack {
+        for &connector in &device.connectors {
+            findings.push(ended(device, connector, evidence.transcript, Request::Remove, Outcome::Released));
+        }
+    }
+    if device.stage >= Stage::GivenBack {
+        findings.push(deleted(device, evidence.events));
+    }
+    if let Some(words) = &device.refusal {
+        findings.push(Finding::other(
+            "unplug",
+            &device.id,
+            Verdict::Skip,
+            format!("QEMU refuses it: {words}"),
+        ));
+    }
+    findings
+}
+
+/// How the guest learned of a device's connectors, once for each time that it did.
+pub fn ways(device: &Plugged, transcript: &Transcript) -> Vec<&'static str> {
+    device
+        .connectors
+        .iter()
+        .flat_map(|&connector| learned(device, connector, transcript))
+        .map(Learned::word)
+        .collect()
+}
+
+fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
+    let begins = transcript.entries_since(device.since).filter_map(|entry| match entry.record {
+        Record::Begin { drc, request: Request::Add, learned, .. } if drc == connector => Some(learned),
+        _ => None,
+    });
+    begins.collect()
+}
+
+fn check(property: &'static str, device: &Plugged, problem: Option<String>) -> Finding {
+    match problem {
+        None => Finding::pass(property, &device.id),
+        Some(detail) => Finding::other(property, &device.id, Verdict::Fail, detail),
+    }
+}
+
+/// By the tree or by an event, not by both, not by neither.
+fn exactly_once(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Finding {
+    let ways = learned(device, connector, transcript);
+    let problem = match ways[..] {
+        [_] => None,
+        [] => Some(format!("{connector} never reached the guest: lost")),
+        _ => {
+            let ways: Vec<&str> = ways.iter().map(|way| way.word()).collect();
+            Some(format!("{connector} reached the guest {} times ({}): ghost", ways.len(), ways.join(", ")))
+        }
+    };
+    check("reaches the guest exactly once", device, problem)
+}
+
+/// The guest's request ended as it should.
+fn ended(
+    device: &Plugged,
+    connector: DrcIndex,
+    transcript: &Transcript,
+    asked: Request,
+    wanted: Outcome,
+) -> Finding {
+    let last = transcript
+        .entries_since(device.since)
+        .filter_map(|entry| match entry.record {
+            Record::Done { drc, request, outcome, reason, .. } if drc == connector && request == asked => {
+                Some((outcome, reason.to_string()))
+            }
+            _ => None,
+        })
+        .last();
+    let property = match asked {
+        Request::Add => "is taken",
+        Request::Remove => "is given back",
+    };
+    let problem = match last {
+        Some((outcome, _)) if outcome == wanted => None,
+        Some((outcome, reason)) => Some(format!("{connector} was {outcome}: {reason}")),
+        None => Some(format!("{connector}: the guest says nothing of it")),
+    };
+    check(property, device, problem)
+}
+
+/// Memory held its pattern; a core's threads ran.
+fn used(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Finding {
+    let mut seen = false;
+    let mut problem = None;
+    for entry in transcript.entries_since(device.since) {
+        match entry.record {
+            Record::Memory { drc, pages, bad, .. } if drc == connector => {
+                seen |= pages > 0;
+                if bad != 0 {
+                    problem = Some(format!("{connector}: {bad} of {pages} pages did not hold their pattern"));
+                }
+            }
+            Record::Thread { drc: Some(drc), server, step, rc, .. } if drc == connector => {
+                seen |= step.0 == "run";
+                if rc != Status::SUCCESS {
+                    problem = Some(format!("{connector}: thread {server}: {step} returned {rc}"));
+                }
+            }
+            _ => {}
+        }
+    }
+    let silence = match device.kind {
+        Kind::Dimm(_) => "no memory was tested",
+        Kind::Core => "no thread ran",
+    };
+    check("works", device, problem.or_else(|| (!seen).then(|| format!("{connector}: {silence}"))))
+}
+
+/// QEMU's trace agrees that the connector was configured; nothing is concluded where there is no trace.
+fn traced(device: &Plugged, connector: DrcIndex, trace: &str) -> Option<Finding> {
+    let mut events = trace::events(trace).filter(|event| event.name.starts_with("spapr_drc_")).peekable();
+    events.peek()?;
+    let configured =
+        events.any(|event| event.name == "spapr_drc_set_configured" && event.connector() == Some(connector));
+    let problem =
+        (!configured).then(|| format!("{connector}: QEMU's trace does not tell that it was configured"));
+    Some(check("is configured, says the trace", device, problem))
+}
+
+fn deleted(device: &Plugged, events: &[Event]) -> Finding {
+    let gone = events.iter().any(|event| is_deletion(event, &device.id));
+    let refused = events
+        .iter()
+        .find(|event| event.name.ends_with("_ERROR") && event.text("device") == Some(device.id.as_str()));
+    let problem = match (gone, refused) {
+        (true, _) => None,
+        (false, Some(event)) => Some(format!("{} instead", event.name)),
+        (false, None) => Some("it did not come".to_owned()),
+    };
+    check("DEVICE_DELETED", device, problem)
+}
+
+/// The log is whole: no line lost, none damaged.
+pub fn of_log(transcript: &Transcript) -> Vec<Finding> {
+    let subject = "the guest's log";
+    let gaps = transcript.gaps().iter().map(ToString::to_string);
+    let damaged = transcript.damaged().map(|(line, damage)| format!("{damage}: {}", line.text));
+    let problems: Vec<Finding> = gaps
+        .chain(damaged)
+        .map(|detail| Finding::other("arrives whole", subject, Verdict::Fail, detail))
+        .collect();
+    if problems.is_empty() { vec![Finding::pass("arrives whole", subject)] } else { problems }
+}
+
+/// The guest is content and has powered off, and QEMU has ended by itself.
+fn of_end(evidence: &Evidence<'_>) -> Vec<Finding> {
+    let verdict = evidence.transcript.entries().filter_map(|entry| match entry.record {
+        Record::End { verdict, done, failed, problems, unknown, .. } => {
+            Some((verdict, format!("{done} done, {failed} failed, {problems} problems, {unknown} unknown")))
+        }
+        _ => None,
+    });
+    let content = match verdict.last() {
+        Some((GuestVerdict::Pass, _)) => Finding::pass("is content", "the guest"),
+        Some((GuestVerdict::Fail, tally)) => Finding::other("is content", "the guest", Verdict::Fail, tally),
+        None => Finding::other("is content", "the guest", Verdict::Fail, "it gave no verdict"),
+    };
+    let by_guest =
+        |event: &Event| event.name == "SHUTDOWN" && event.data["guest"] != serde_json::json!(false);
+    let off = if evidence.events.iter().any(by_guest) {
+        Finding::pass("powers off", "the guest")
+    } else {
+        Finding::other("powers off", "the guest", Verdict::Fail, "QEMU tells of no shutdown by the guest")
+    };
+    let end = match evidence.exit {
+        Some(exit) if exit.success() => Finding::pass("ends", "QEMU"),
+        Some(exit) => Finding::other("ends", "QEMU", Verdict::Crash, format!("it {exit}")),
+        None => Finding::other("ends", "QEMU", Verdict::TimedOut, "it still runs"),
+    };
+    vec![content, off, end]
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+use super::{Evidence, all};
+use crate::device::{Kind, LMB_BYTES};
+use crate::qmp::Event;
+use crate::scenario::{Plugged, Stage};
+use crate::transcript::testing::saying;
+use crate::transcript::{Mark, Transcript};
+use crate::verdict::{Finding, Verdict, worst};
+use paprika::log::{Hex, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
+use paprika::papr::drc::{DrcIndex, DrcKind};
+use paprika::papr::status::Status;
+use serde_json::{Value, json};
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+const LMB: DrcIndex = DrcIndex(0x8000_0004);
+const CORE: DrcIndex = DrcIndex(0x1000_0001);
+
+fn begin(drc: DrcIndex, request: Request, learned: Learned) -> Record<'static> {
+    Record::Begin { drc, kind: drc.kind(), request, learned, event: None }
+}
+
+fn done(drc: DrcIndex, request: Request, outcome: Outcome) -> Record<'static> {
+    Record::Done { drc, kind: drc.kind(), request, outcome, reason: "because".into() }
+}
+
+fn memory(bad: u64) -> Record<'static> {
+    Record::Memory { drc: LMB, base: Hex(0x4000_0000), size: Hex(LMB_BYTES), pages: 65536, bad }
+}
+
+fn ran(rc: Status) -> Record<'static> {
+    Record::Thread { drc: Some(CORE), server: 1, step: "run".into(), rc, value: Hex(0x1000) }
+}
+
+fn end(verdict: GuestVerdict) -> Record<'static> {
+    Record::End { verdict, then: "poweroff".into(), done: 4, failed: 0, problems: 0, unknown: 0 }
+}
+
+/// The good life of a DIMM and a core.
+fn good() -> Vec<Record<'static>> {
+    vec![
+        begin(LMB, Request::Add, Learned::Tree),
+        memory(0),
+        done(LMB, Request::Add, Outcome::Taken),
+        begin(CORE, Request::Add, Learned::Event),
+        ran(Status::SUCCESS),
+        done(CORE, Request::Add, Outcome::Taken),
+        begin(LMB, Request::Remove, Learned::Event),
+        done(LMB, Request::Remove, Outcome::Released),
+        begin(CORE, Request::Remove, Learned::Event),
+        done(CORE, Request::Remove, Outcome::Released),
+        end(GuestVerdict::Pass),
+    ]
+}
+
+fn event(name: &str, data: Value) -> Event {
+    Event { at: Duration::ZERO, timestamp: 0, name: name.into(), data }
+}
+
+fn good_events() -> Vec<Event> {
+    vec![
+        event("DEVICE_DELETED", json!({"device": "dimm", "path": "/machine/peripheral/dimm"})),
+        event("DEVICE_DELETED", json!({"path": "/machine/peripheral/core/thread[0]"})),
+        event("DEVICE_DELETED", json!({"device": "core", "path": "/machine/peripheral/core"})),
+        event("SHUTDOWN", json!({"guest": true, "reason": "guest-shutdown"})),
+    ]
+}
+
+fn devices(stage: Stage) -> Vec<Plugged> {
+    let device = |id: &str, kind, connector| Plugged {
+        id: id.into(),
+        kind,
+        window: "before-cas",
+        connectors: vec![connector],
+        since: Mark::default(),
+        stage,
+        refusal: None,
+    };
+    vec![device("dimm", Kind::Dimm(LMB_BYTES), LMB), device("core", Kind::Core, CORE)]
+}
+
+/// What is wrong with a run in which the guest says this.
+fn problems_of(transcript: &Transcript, events: &[Event], trace: &str) -> Vec<Finding> {
+    let evidence = Evidence {
+        devices: &devices(Stage::GivenBack),
+        transcript,
+        events,
+        trace,
+        exit: Some(ExitStatus::from_raw(0).into()),
+        complete: true,
+    };
+    let mut findings = all(&evidence);
+    assert!(!findings.is_empty());
+    findings.retain(|finding| finding.verdict != Verdict::Pass);
+    findings
+}
+
+/// The only thing that is wrong when these records of the good life are replaced.
+fn only_problem(change: impl FnOnce(&mut Vec<Record<'static>>)) -> Finding {
+    let mut records = good();
+    change(&mut records);
+    let mut problems = problems_of(&saying(records), &good_events(), "");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    problems.remove(0)
+}
+
+#[test]
+fn a_good_run_has_nothing_to_complain_about() {
+    assert_eq!(problems_of(&saying(good()), &good_events(), ""), []);
+}
+
+#[test]
+fn a_device_in_the_tree_and_in_an_event_is_a_ghost() {
+    let problem = only_problem(|records| records.insert(3, begin(LMB, Request::Add, Learned::Event)));
+    assert!(problem.detail.contains("ghost") && problem.detail.contains("tree, event"), "{problem}");
+    assert_eq!((problem.subject.as_str(), problem.verdict), ("dimm", Verdict::Fail));
+}
+
+#[test]
+fn a_device_that_never_reached_the_guest_is_lost() {
+    let problem = only_problem(|records| drop(records.remove(0)));
+    assert!(problem.detail.contains("lost"), "{problem}");
+}
+
+#[test]
+fn a_request_that_failed_is_told_with_its_reason() {
+    let problem = only_problem(|records| records[7] = done(LMB, Request::Remove, Outcome::Stuck));
+    assert!(problem.detail.contains("stuck") && problem.detail.contains("because"), "{problem}");
+    let problem = only_problem(|records| drop(records.remove(5)));
+    assert!(problem.detail.contains("says nothing"), "{problem}");
+}
+
+#[test]
+fn memory_that_forgets_is_a_failure_and_so_is_memory_that_nobody_tested() {
+    assert!(only_problem(|records| records[1] = memory(3)).detail.contains("3 of 65536"));
+    assert!(only_problem(|records| drop(records.remove(1))).detail.contains("no memory was tested"));
+}
+
+#[test]
+fn a_core_must_have_run() {
+    assert!(only_problem(|records| drop(records.remove(4))).detail.contains("no thread ran"));
+    assert!(only_problem(|records| records[4] = ran(Status::HARDWARE)).detail.contains("hardware-error"));
+}
+
+#[test]
+fn a_guest_that_is_not_content_fails_the_run() {
+    assert_eq!(only_problem(|records| records[10] = end(GuestVerdict::Fail)).subject, "the guest");
+    assert!(only_problem(|records| drop(records.pop())).detail.contains("no verdict"));
+}
+
+#[test]
+fn parts_of_a_device_are_not_the_device() {
+    let mut events = good_events();
+    events.remove(2);
+    let problems = problems_of(&saying(good()), &events, "");
+    assert!(
+        matches!(&problems[..], [one] if one.property == "DEVICE_DELETED" && one.subject == "core"),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn a_shutdown_by_the_host_is_not_the_guests() {
+    let mut events = good_events();
+    events[3] = event("SHUTDOWN", json!({"guest": false, "reason": "host-qmp-quit"}));
+    assert_eq!(problems_of(&saying(good()), &events, "").len(), 1);
+    events.truncate(3);
+    assert_eq!(problems_of(&saying(good()), &events, "").len(), 1);
+}
+
+#[test]
+fn the_trace_is_a_witness_only_where_there_is_one() {
+    let configured =
+        "1@2.3:spapr_drc_set_configured drc: 0x80000004\n1@2.3:spapr_drc_set_configured drc: 0x10000001\n";
+    assert_eq!(problems_of(&saying(good()), &good_events(), configured), []);
+    let one = "1@2.3:spapr_drc_set_configured drc: 0x80000004\n";
+    let problems = problems_of(&saying(good()), &good_events(), one);
+    assert!(matches!(&problems[..], [one] if one.subject == "core"), "{problems:?}");
+}
+
+#[test]
+fn a_damaged_log_fails_the_run() {
+    let mut transcript = saying(good());
+    transcript.push(Duration::ZERO, "P[99 1 idle] note text=x *0000".into());
+    assert_eq!(worst(&problems_of(&transcript, &good_events(), "")), Verdict::Fail);
+}
+
+#[test]
+fn what_a_stopped_run_did_not_come_to_is_not_held_against_it() {
+    let evidence = Evidence {
+        devices: &devices(Stage::Plugged),
+        transcript: &saying([]),
+        events: &[],
+        trace: "",
+        exit: None,
+        complete: false,
+    };
+    assert_eq!(worst(&all(&evidence)), Verdict::Pass);
+}
+
+#[test]
+fn what_qemu_refuses_to_unplug_is_skipped_with_its_words() {
+    let mut devices = devices(Stage::Answered);
+    devices.truncate(1);
+    devices[0].refusal = Some("not supported without OS".into());
+    let records = good().into_iter().take(3).chain([end(GuestVerdict::Pass)]);
+    let evidence = Evidence {
+        devices: &devices,
+        transcript: &saying(records),
+        events: &good_events()[3..],
+        trace: "",
+        exit: Some(ExitStatus::from_raw(0).into()),
+        complete: true,
+    };
+    let findings = all(&evidence);
+    assert_eq!(worst(&findings), Verdict::Skip, "{findings:?}");
+    assert!(findings.iter().any(|finding| finding.detail.contains("without OS")));
+}
+
+#[test]
+fn the_kinds_of_the_samples_are_right() {
+    assert_eq!((LMB.kind(), CORE.kind()), (DrcKind::LMB, DrcKind::CPU));
+}

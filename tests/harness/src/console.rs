@@ -1,0 +1,116 @@
+//! The guest's console: bytes in, lines out, everything kept as it came.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+/// How long the guest's console may take to accept a line.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+
+/// The host's end of the console.
+#[derive(Debug)]
+pub struct Console {
+    stream: UnixStream,
+    unfinished: Vec<u8>,
+    log: Option<File>,
+    closed: bool,
+}
+
+impl Console {
+    /// A console on which nothing was said yet; every byte goes to `log` as well.
+    pub fn new(stream: UnixStream, log: Option<File>) -> io::Result<Self> {
+        stream.set_write_timeout(Some(WRITE_LIMIT))?;
+        Ok(Self { stream, unfinished: Vec::new(), log, closed: false })
+    }
+
+    /// Reads what is there and returns the lines that it finished, without their ends. To be called when there is something,
+    /// else it blocks. When QEMU has closed the console, what stands unfinished counts as the last line.
+    pub fn receive(&mut self) -> io::Result<Vec<String>> {
+        let mut chunk = [0; 16 << 10];
+        let length = match self.stream.read(&mut chunk) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(Vec::new()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+            Err(error) => return Err(error),
+        };
+        self.closed = length == 0;
+        if let Some(log) = &mut self.log {
+            // A log on a full disk must not end a run.
+            let _ = log.write_all(&chunk[..length]);
+        }
+        self.unfinished.extend_from_slice(&chunk[..length]);
+        let mut lines = Vec::new();
+        while let Some(end) = self.unfinished.iter().position(|&byte| byte == b'\n') {
+            let line: Vec<u8> = self.unfinished.drain(..=end).collect();
+            lines.push(text(&line));
+        }
+        if self.closed && !self.unfinished.is_empty() {
+            lines.push(text(&std::mem::take(&mut self.unfinished)));
+        }
+        Ok(lines)
+    }
+
+    /// Says a line to the guest.
+    pub fn say(&mut self, line: &str) -> io::Result<()> {
+        self.stream.write_all(format!("{line}\n").as_bytes())
+    }
+
+    /// The socket, for those who wait for it together with others.
+    pub fn stream(&self) -> &UnixStream {
+        &self.stream
+    }
+
+    /// Whether QEMU has closed it.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+}
+
+/// A line without its end and without the control characters with which a firmware moves the cursor.
+fn text(line: &[u8]) -> String {
+    let text = String::from_utf8_lossy(line);
+    text.trim_end().chars().filter(|c| !c.is_control() || *c == '\t').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Console;
+    use std::io::{BufRead, BufReader, Write};
+    use std::os::unix::net::UnixStream;
+
+    fn pair() -> (Console, UnixStream) {
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        (Console::new(ours, None).expect("a console"), theirs)
+    }
+
+    #[test]
+    fn a_line_is_a_line_however_it_comes() {
+        let (mut console, mut guest) = pair();
+        let mut lines = Vec::new();
+        for piece in ["SLOF \x1b[0m\r\nP[0 1", " boot] x", "\r\n\r\nlast"] {
+            guest.write_all(piece.as_bytes()).expect("written");
+            lines.extend(console.receive().expect("read"));
+        }
+        assert_eq!(lines, ["SLOF [0m", "P[0 1 boot] x", ""]);
+        drop(guest);
+        assert_eq!(console.receive().expect("read"), ["last"]);
+        assert!(console.is_closed());
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_do_no_harm() {
+        let (mut console, mut guest) = pair();
+        guest.write_all(b"\xff\xfe\0ok\n").expect("written");
+        assert_eq!(console.receive().expect("read"), ["\u{fffd}\u{fffd}ok"]);
+    }
+
+    #[test]
+    fn the_guest_reads_what_is_said() {
+        let (mut console, guest) = pair();
+        console.say("go").expect("said");
+        let mut line = String::new();
+        BufReader::new(guest).read_line(&mut line).expect("read");
+        assert_eq!(line, "go\n");
+    }
+}

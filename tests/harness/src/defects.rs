@@ -1,0 +1,75 @@
+//! Known defects of released QEMUs: a run that meets one is no news, and no failure.
+
+use crate::qemu::Version;
+use std::fmt;
+
+/// What the host was doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Step {
+    /// Starting QEMU, and waiting for the guest's first words.
+    Boot,
+    /// Plugging, and waiting until the guest has taken it.
+    Plug,
+    /// Asking a DIMM back.
+    UnplugDimm,
+    /// Asking back a core on which code has run.
+    UnplugCore,
+    /// Asking the guest to end.
+    PowerDown,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Boot => "booting",
+            Self::Plug => "plugging",
+            Self::UnplugDimm => "unplugging a DIMM",
+            Self::UnplugCore => "unplugging a core that has run",
+            Self::PowerDown => "powering down",
+        })
+    }
+}
+
+/// A crash of some QEMUs at some step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Defect {
+    /// The first version that has it.
+    pub first: Version,
+    /// The last version that is known to have it.
+    pub last: Version,
+    /// When QEMU crashes.
+    pub step: Step,
+    /// Why, and who knows of it.
+    pub reason: &'static str,
+}
+
+/// The list. A range holds only versions in which the crash was seen.
+pub const DEFECTS: &[Defect] = &[Defect {
+    first: Version::new(10, 0, 13),
+    last: Version::new(10, 0, 13),
+    step: Step::UnplugCore,
+    reason: "aborts (\"double free or corruption\") on every unplug of a core that was ever started, under TCG",
+}];
+
+/// The defect that explains a crash of this QEMU at this step.
+pub fn explaining(version: Version, step: Step) -> Option<&'static Defect> {
+    DEFECTS.iter().find(|defect| defect.step == step && (defect.first..=defect.last).contains(&version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Step, Version, explaining};
+
+    #[test]
+    fn a_crash_is_expected_only_of_that_version_at_that_step() {
+        assert!(explaining(Version::new(10, 0, 13), Step::UnplugCore).is_some());
+        for (version, step) in [
+            (Version::new(10, 0, 13), Step::UnplugDimm),
+            (Version::new(10, 0, 2), Step::UnplugCore),
+            (Version::new(7, 2, 22), Step::UnplugCore),
+            (Version::new(11, 1, 3), Step::UnplugCore),
+        ] {
+            assert_eq!(explaining(version, step), None, "{version} {step}");
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! One running QEMU, with its witnesses, and waiting for what they say.
+//!
+//! While something is awaited, the console and the monitor are both read: a QEMU whose console nobody reads blocks, and
+//! then answers nothing either. Every wait has a deadline, ends when QEMU ends, and ends when somebody presses Ctrl-C.
+
+mod launch;
+
+use crate::console::Console;
+use crate::directory::Directory;
+use crate::qemu::Version;
+use crate::qemu::command::TRACE_LOG;
+use crate::qemu::process::{Exit, Process};
+use crate::qmp::{Event, Qmp};
+use crate::readiness::readable;
+use crate::signals;
+use crate::stop::Stop;
+use crate::transcript::{Line, Mark, Transcript};
+use paprika::log::Record;
+use serde_json::{Value, json};
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// The order that lets a guest go on that holds.
+const GO: &str = "go";
+/// How long a QEMU that has closed its sockets may take to end.
+const END_LIMIT: Duration = Duration::from_secs(10);
+/// How much of QEMU's standard error is quoted: its end.
+const LAST_WORDS: usize = 4096;
+
+/// Something worth showing to whoever watches.
+#[derive(Clone, Copy, Debug)]
+pub enum Sight<'s> {
+    /// The guest said a line, or the firmware did.
+    Line(&'s Line),
+    /// QEMU told of something.
+    Event(&'s Event),
+    /// The host does something.
+    Action {
+        /// When, since the machine was started.
+        at: Duration,
+        /// What.
+        text: &'s str,
+    },
+}
+
+/// Somebody who watches a machine.
+pub type Watcher = Box<dyn FnMut(Sight<'_>) + Send>;
+
+/// A running QEMU. Dropping it ends it.
+pub struct Machine {
+    process: Process,
+    console: Console,
+    qmp: Qmp,
+    transcript: Transcript,
+    /// How many of QEMU's events the watcher has seen.
+    shown: usize,
+    exit: Option<Exit>,
+    started: Instant,
+    until: Instant,
+    watcher: Watcher,
+    version: Version,
+    command: String,
+    /// Last, so that it is removed after everything that writes into it has ended.
+    directory: Directory,
+}
+
+impl fmt::Debug for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Machine")
+            .field("command", &self.command)
+            .field("exit", &self.exit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Machine {
+    /// Lets the guest run.
+    pub fn start(&mut self) -> Result<(), Stop> {
+        self.tell("cont");
+        self.execute("cont", json!({})).map(drop)
+    }
+
+    /// Has QEMU do something and waits for its answer.
+    pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, Stop> {
+        let ticket = self.qmp.send(command, arguments)?;
+        // Not through `wait`: the answer may be the last thing that QEMU says.
+        loop {
+            if let Some(answer) = self.qmp.answer(ticket) {
+                return Ok(answer?);
+            }
+            if let Err(stop) = self.go_on(&format!("the answer to `{command}`")) {
+                self.qmp.forget(ticket);
+                return Err(stop);
+            }
+        }
+    }
+
+    /// Waits until `done` has a value.
+    pub fn wait<T>(&mut self, what: &str, mut done: impl FnMut(&Self) -> Option<T>) -> Result<T, Stop> {
+        loop {
+            if let Some(value) = done(self) {
+                return Ok(value);
+            }
+            self.go_on(what)?;
+        }
+    }
+
+    /// Waits for a record that `wanted` accepts, said after `from`.
+    pub fn wait_for_record(
+        &mut self,
+        what: &str,
+        from: Mark,
+        wanted: impl Fn(&Record<'_>) -> bool,
+    ) -> Result<(), Stop> {
+        let mut from = from;
+        self.wait(what, |machine| {
+            let found = machine.transcript.says(from, &wanted);
+            from = machine.transcript.mark();
+            found.then_some(())
+        })
+    }
+
+    /// Waits for an event of QEMU's that `wanted` accepts, from the `from`-th on.
+    pub fn wait_for_event(
+        &mut self,
+        what: &str,
+        from: usize,
+        wanted: impl Fn(&Event) -> bool,
+    ) -> Result<Event, Stop> {
+        self.wait(what, |machine| machine.events().iter().skip(from).find(|event| wanted(event)).cloned())
+    }
+
+    /// Waits until QEMU has ended.
+    pub fn wait_for_end(&mut self) -> Result<Exit, Stop> {
+        self.wait("the end of QEMU", |machine| machine.exit)
+    }
+
+    /// Waits until the guest holds at a station, from `from` on.
+    pub fn wait_for_hold(&mut self, station: &str, from: Mark) -> Result<(), Stop> {
+        self.wait_for_record(
+            &format!("the hold at `{station}`"),
+            from,
+            |record| matches!(record, Record::Hold { station: here, .. } if here.0 == station),
+        )
+    }
+
+    /// Lets a guest go on that holds, and waits until it has heard it.
+    pub fn go(&mut self) -> Result<(), Stop> {
+        let from = self.transcript.mark();
+        self.say(GO)?;
+        self.wait_for_record("the answer to `go`", from, |record| matches!(record, Record::Order { .. }))
+    }
+
+    /// Says a line to the guest.
+    pub fn say(&mut self, line: &str) -> Result<(), Stop> {
+        self.tell(&format!("says `{line}` to the guest"));
+        Ok(self.console.say(line)?)
+    }
+
+    /// Shows the watcher what the host does.
+    pub fn tell(&mut self, text: &str) {
+        (self.watcher)(Sight::Action { at: self.started.elapsed(), text });
+    }
+
+    /// What the guest said.
+    pub fn transcript(&self) -> &Transcript {
+        &self.transcript
+    }
+
+    /// What QEMU told, in order.
+    pub fn events(&self) -> &[Event] {
+        self.qmp.events()
+    }
+
+    /// How QEMU ended, if it has.
+    pub fn exit(&self) -> Option<Exit> {
+        self.exit
+    }
+
+    /// QEMU's version.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// QEMU's process number.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The command that started it, for a shell.
+    pub fn command(&self) -> &str {
+        &self.command
+    }
+
+    /// The private directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The end of QEMU's standard error.
+    pub fn last_words(&self) -> String {
+        launch::last_words(&self.directory)
+    }
+
+    /// The trace so far; empty where this QEMU writes none.
+    pub fn trace(&self) -> String {
+        fs::read(self.directory.file(TRACE_LOG))
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Reads what comes next, or says why nothing can come any more.
+    fn go_on(&mut self, waiting_for: &str) -> Result<(), Stop> {
+        let waiting_for = waiting_for.to_owned();
+        if signals::asked_to_end() {
+            return Err(Stop::Interrupted);
+        }
+        if let Some(exit) = self.exit {
+            return Err(match self.surrender() {
+                Some(words) => Stop::GuestGaveUp { waiting_for, words },
+                None => Stop::Ended { waiting_for, exit, last_words: self.last_words() },
+            });
+        }
+        if Instant::now() >= self.until {
+            return Err(Stop::TimedOut { waiting_for });
+        }
+        self.pump()
+    }
+
+    /// Waits a little for either witness and takes what it says; when both are gone, sees how QEMU ended.
+    fn pump(&mut self) -> Result<(), Stop> {
+        let console = (!self.console.is_closed()).then_some(self.console.stream() as _);
+        let qmp = (!self.qmp.is_closed()).then_some(self.qmp.stream() as _);
+        let [console_ready, qmp_ready] = readable([console, qmp], self.until)?;
+        if console_ready {
+            for text in self.console.receive()? {
+                let line = self.transcript.push(self.started.elapsed(), text);
+                (self.watcher)(Sight::Line(line));
+            }
+        }
+        if qmp_ready {
+            self.qmp.receive()?;
+            for event in self.qmp.events().iter().skip(self.shown) {
+                (self.watcher)(Sight::Event(event));
+            }
+            self.shown = self.qmp.events().len();
+        }
+        if self.console.is_closed() && self.qmp.is_closed() {
+            self.exit = self.process.wait(Instant::now() + END_LIMIT);
+            if self.exit.is_none() {
+                self.process.kill();
+                return Err(Stop::Broken("QEMU has closed its sockets, but does not end".into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The guest's own words, where it gave up.
+    fn surrender(&self) -> Option<String> {
+        self.transcript.entries().find_map(|entry| match entry.record {
+            Record::Panic { file, line, message } => Some(format!("panic at {file}:{line}: {message}")),
+            Record::Exception { name, srr0, .. } => Some(format!("exception `{name}` at {srr0:?}")),
+            _ => None,
+        })
+    }
+}

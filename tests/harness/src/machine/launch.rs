@@ -1,0 +1,111 @@
+//! Starting QEMU: sockets that listen already, so that it finds them, and so that nothing it says can be lost.
+
+use super::{LAST_WORDS, Machine, Watcher};
+use crate::console::Console;
+use crate::directory::Directory;
+use crate::qemu::command::{CONSOLE_SOCKET, Ends, QMP_SOCKET, Setup, for_shell};
+use crate::qemu::process::Process;
+use crate::qmp::{Qmp, QmpError};
+use crate::readiness::readable;
+use crate::signals;
+use crate::stop::Stop;
+use crate::transcript::Transcript;
+use std::fs::{self, File};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+/// How long a QEMU may take from its start to its greeting, on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(30);
+
+/// The names of what is kept in the private directory, beside the sockets and the trace.
+const COMMAND: &str = "command";
+const CONSOLE_LOG: &str = "console.log";
+const QMP_JOURNAL: &str = "qmp.jsonl";
+const STDERR: &str = "stderr";
+
+impl Machine {
+    /// Starts QEMU, stopped before the guest's first instruction. All that is waited for later must come before `until`.
+    pub fn launch(setup: &Setup, until: Instant, watcher: Watcher) -> Result<Self, Stop> {
+        setup.check().map_err(|unfit| Stop::Broken(unfit.to_string()))?;
+        let directory = Directory::new(setup.keep)?;
+        let arguments = setup.arguments(Ends::Sockets(directory.path()));
+        let command = for_shell(&setup.qemu.program, &arguments);
+        fs::write(directory.file(COMMAND), format!("{command}\n"))?;
+
+        let started = Instant::now();
+        let console = UnixListener::bind(directory.file(CONSOLE_SOCKET))?;
+        let qmp = UnixListener::bind(directory.file(QMP_SOCKET))?;
+        let stderr = File::create(directory.file(STDERR))?;
+        let program = &setup.qemu.program;
+        let stdout = Stdio::from(stderr.try_clone()?);
+        let mut process = Process::start(program, &arguments, Stdio::null(), stdout, stderr.into())?;
+
+        let limit = until.min(started + START_LIMIT);
+        let mut connect = || -> Result<(Console, Qmp), Stop> {
+            let console = Console::new(
+                accept(&console, &mut process, limit)?,
+                Some(File::create(directory.file(CONSOLE_LOG))?),
+            )?;
+            let journal = File::create(directory.file(QMP_JOURNAL))?;
+            let mut qmp = Qmp::new(accept(&qmp, &mut process, limit)?, started, Some(journal))?;
+            match qmp.greet(limit) {
+                Err(QmpError::Closed) => Err(not_started(&mut process, limit)),
+                other => other.map_err(Stop::from).map(|_| (console, qmp)),
+            }
+        };
+        let (console, qmp) = connect().map_err(|stop| match stop {
+            Stop::NotStarted { why, .. } => {
+                Stop::NotStarted { why, last_words: last_words(&directory), command: command.clone() }
+            }
+            other => other,
+        })?;
+        Ok(Self {
+            process,
+            console,
+            qmp,
+            transcript: Transcript::default(),
+            shown: 0,
+            exit: None,
+            started,
+            until,
+            watcher,
+            version: setup.qemu.version,
+            command,
+            directory,
+        })
+    }
+}
+
+/// Waits for QEMU to connect.
+fn accept(listener: &UnixListener, process: &mut Process, limit: Instant) -> Result<UnixStream, Stop> {
+    loop {
+        if let [true] = readable([Some(listener)], limit)? {
+            let (stream, _) = listener.accept()?;
+            stream.set_nonblocking(false)?;
+            return Ok(stream);
+        }
+        if process.exit().is_some() || Instant::now() >= limit {
+            return Err(not_started(process, Instant::now()));
+        }
+        if signals::asked_to_end() {
+            return Err(Stop::Interrupted);
+        }
+    }
+}
+
+/// Why it did not start; command and last words are filled in by the caller.
+fn not_started(process: &mut Process, limit: Instant) -> Stop {
+    let why = match process.wait(limit) {
+        Some(exit) => format!("QEMU {exit} before it was ready"),
+        None => "QEMU did not get ready in time".to_owned(),
+    };
+    Stop::NotStarted { why, last_words: String::new(), command: String::new() }
+}
+
+/// The end of what QEMU wrote to its standard error.
+pub(super) fn last_words(directory: &Directory) -> String {
+    let bytes = fs::read(directory.file(STDERR)).unwrap_or_default();
+    let from = bytes.len().saturating_sub(LAST_WORDS);
+    String::from_utf8_lossy(&bytes[from..]).trim().to_owned()
+}

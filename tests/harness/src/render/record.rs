@@ -1,0 +1,81 @@
+//! One record in words.
+
+use paprika::log::{Field, Record, Text};
+use std::fmt::Write as _;
+
+/// The record as a person would say it; what has no words of its own is shown field by field.
+pub(super) fn words(record: &Record<'_>) -> String {
+    match record {
+        Record::Note { text } => format!("note: {text}"),
+        Record::Problem { severity, what, detail } => format!("{severity} problem: {what}: {detail}"),
+        Record::Argument { word, problem } => format!("argument `{word}`: {problem}"),
+        Record::Help { word, meaning } => format!("{word:<34} {meaning}"),
+        Record::Hold { station, visit, calls } => {
+            format!("holds at {station} (visit {visit}, after {calls} calls)")
+        }
+        Record::Event { number, class, resource, action, id, .. } => {
+            format!("event {number}: {class} {resource} {action} {id}")
+        }
+        Record::Begin { drc, kind, request, learned, event } => {
+            let event = event.map(|number| format!(" {number}")).unwrap_or_default();
+            format!("{drc} {kind} {request}: begins, told by {learned}{event}")
+        }
+        Record::Sense { drc, rc, state } => format!("{drc} sense -> {rc}, {state}"),
+        Record::Transition { drc, kind, call, value, rc, before, after } => {
+            format!("{drc} {kind} {call} {value} -> {rc}: {before} => {after}")
+        }
+        Record::Fragment { drc, node, nodes, properties, calls } => {
+            format!("{drc} configured in {calls} calls: {node}, {nodes} nodes, {properties} properties")
+        }
+        Record::Memory { drc, base, size, pages, bad } => {
+            format!("{drc} memory {base:?} + {size:?}: {pages} pages written and read back, {bad} bad")
+        }
+        Record::Thread { drc, server, step, rc, value } => {
+            let drc = drc.map_or_else(|| "boot core".to_owned(), |drc| drc.to_string());
+            format!("{drc} thread {server} {step} -> {rc} ({value:?})")
+        }
+        Record::Done { drc, kind, request, outcome, reason } => {
+            let reason = if reason.0.is_empty() { String::new() } else { format!(": {reason}") };
+            format!("{drc} {kind} {request}: {outcome}{reason}")
+        }
+        other => by_field(other),
+    }
+}
+
+fn by_field(record: &Record<'_>) -> String {
+    let mut text = record.kind().to_owned();
+    for (name, value) in record.fields() {
+        let shown = Text::get(&value).map_or_else(|| value.clone(), |text| text.to_string());
+        let quote = if shown.contains(' ') { "\"" } else { "" };
+        let _ = write!(text, " {name}={quote}{shown}{quote}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+    use paprika::log::{Hex, Record};
+    use paprika::papr::drc::{DrcIndex, DrcKind};
+    use paprika::papr::status::Status;
+
+    #[test]
+    fn a_transition_names_call_code_and_states() {
+        let record = Record::Transition {
+            drc: DrcIndex(0x8000_0004),
+            kind: DrcKind::LMB,
+            call: "allocation-state".into(),
+            value: "usable".into(),
+            rc: Status::SUCCESS,
+            before: "unusable".into(),
+            after: "available".into(),
+        };
+        assert_eq!(words(&record), "80000004 lmb allocation-state usable -> success: unusable => available");
+    }
+
+    #[test]
+    fn a_record_without_words_of_its_own_shows_its_fields() {
+        let record = Record::Source { name: "a b".into(), irq: Hex(0x1001), level: false, mask: Hex(1) };
+        assert_eq!(words(&record), "source name=\"a b\" irq=0x1001 level=no mask=0x1");
+    }
+}

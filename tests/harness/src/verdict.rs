@@ -1,0 +1,135 @@
+//! What a run is worth. Worst wins, and silence is never success.
+
+use std::fmt;
+
+/// The rungs, from the best to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// Every property held.
+    Pass,
+    /// A known defect of this QEMU showed itself.
+    ExpectedFail,
+    /// This QEMU lacks what the run needs.
+    Skip,
+    /// A known defect of this QEMU did not show itself: the list of defects is out of date.
+    UnexpectedPass,
+    /// The hypervisor broke a property.
+    Fail,
+    /// The test or its surroundings are broken.
+    Error,
+    /// No verdict came in time.
+    TimedOut,
+    /// No verdict came: QEMU ended.
+    Crash,
+}
+
+impl Verdict {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "PASS",
+            Self::ExpectedFail => "XFAIL",
+            Self::Skip => "SKIP",
+            Self::UnexpectedPass => "XPASS",
+            Self::Fail => "FAIL",
+            Self::Error => "ERROR",
+            Self::TimedOut => "TIMEOUT",
+            Self::Crash => "CRASH",
+        }
+    }
+
+    /// With what status a program that comes to this verdict ends.
+    pub const fn exit_status(self) -> u8 {
+        match self {
+            Self::Pass | Self::ExpectedFail | Self::UnexpectedPass => 0,
+            Self::Fail | Self::Error | Self::Crash => 1,
+            Self::Skip => 77,
+            Self::TimedOut => 124,
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The property, in a word or two.
+    pub property: &'static str,
+    /// Whose: a device, or the whole run.
+    pub subject: String,
+    /// How it came out.
+    pub verdict: Verdict,
+    /// What was seen; empty where there is nothing to add.
+    pub detail: String,
+}
+
+impl Finding {
+    /// The property held.
+    pub fn pass(property: &'static str, subject: impl Into<String>) -> Self {
+        Self { property, subject: subject.into(), verdict: Verdict::Pass, detail: String::new() }
+    }
+
+    /// It came out otherwise, for a reason.
+    pub fn other(
+        property: &'static str,
+        subject: impl Into<String>,
+        verdict: Verdict,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { property, subject: subject.into(), verdict, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}: {}", self.verdict, self.subject, self.property)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
+}
+
+/// The verdict of all of them; nothing looked at is an error.
+pub fn worst<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Verdict {
+    findings.into_iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Finding, Verdict, worst};
+
+    #[test]
+    fn the_worst_wins() {
+        let pass = Finding::pass("a", "x");
+        let known = Finding::other("b", "x", Verdict::ExpectedFail, "known");
+        let crash = Finding::other("c", "x", Verdict::Crash, "gone");
+        assert_eq!(worst([&pass]), Verdict::Pass);
+        assert_eq!(worst([&known, &pass]), Verdict::ExpectedFail);
+        assert_eq!(worst([&crash, &known, &pass]), Verdict::Crash);
+    }
+
+    #[test]
+    fn nothing_looked_at_is_no_success() {
+        assert_eq!(worst([]), Verdict::Error);
+    }
+
+    #[test]
+    fn the_exit_statuses_are_frozen() {
+        let statuses = [
+            (Verdict::Pass, 0),
+            (Verdict::ExpectedFail, 0),
+            (Verdict::Skip, 77),
+            (Verdict::UnexpectedPass, 0),
+            (Verdict::Fail, 1),
+            (Verdict::Error, 1),
+            (Verdict::TimedOut, 124),
+            (Verdict::Crash, 1),
+        ];
+        for (verdict, status) in statuses {
+            assert_eq!(verdict.exit_status(), status, "{verdict}");
+        }
+    }
+}
