@@ -2,7 +2,7 @@
 
 use crate::agent::numbered::Numbered;
 use crate::log::{Hex, Record};
-use crate::machine::{Clock, Hypervisor, Machine, Processors};
+use crate::machine::{Clock, Hypervisor, Machine};
 use crate::papr::drc::DrcIndex;
 use crate::papr::hcall::Hcall;
 use crate::papr::rtas::{CPU_STOPPED, Calls, Missing, Tokens};
