@@ -33,9 +33,15 @@ impl<M: Machine> Guest<M> {
         for index in core::mem::take(&mut self.facts.assigned) {
             self.adopt(index)?;
         }
-        let cores = self.facts.cores.iter().filter(|core| !core.servers.contains(&self.facts.boot_server));
-        for index in cores.filter_map(|core| core.drc).collect::<Vec<_>>() {
-            self.adopt(index)?;
+        let here = self.facts.boot_server;
+        let cores = self.facts.cores.iter();
+        let cores: Vec<_> = cores.filter_map(|core| Some((core.drc?, core.servers.contains(&here)))).collect();
+        for (index, runs_already) in cores {
+            if runs_already {
+                self.inventory.hold(index, Learned::Tree);
+            } else {
+                self.adopt(index)?;
+            }
         }
         Ok(())
     }
@@ -173,6 +179,9 @@ impl<M: Machine> Guest<M> {
         match errand.kind {
             DrcKind::CPU => {
                 let servers = self.servers(errand)?;
+                if servers.contains(&self.facts.boot_server) {
+                    return Err("this guest runs on that core".to_string());
+                }
                 self.threads(errand.index).stop(&servers)
             }
             // Memory is not touched again once its pages have been tried.

@@ -12,6 +12,10 @@ use alloc::format;
 impl<M: Machine> Guest<M> {
     /// Ends the guest's life: says how it went, and does what was asked for.
     pub fn end(mut self, life: Chapter) -> ! {
+        if !self.rtas_up {
+            // A partition ends through RTAS. Should that fail too, the log has it, and the end is a panic.
+            let _ = self.bring_up_rtas();
+        }
         self.reach(Station::End);
         self.say_heap();
         let well = life.is_ok() && self.tally.failed == 0 && self.tally.problems == 0 && self.tally.unknown == 0;

@@ -2,9 +2,12 @@
 //!
 //! The tree is read twice, before CAS and after it, and the second reading is what counts.
 
-use super::resources::memory::Blocks;
+use super::resources::memory::{Blocks, Run};
+use crate::openfirmware::Problem;
+use crate::openfirmware::tree::{DynamicMemory, LmbFlags, LmbRun, Tree};
 use crate::papr::drc::DrcIndex;
 use crate::papr::event::EventMask;
+use alloc::string::ToString;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -43,13 +46,41 @@ pub struct Facts {
     pub blocks: Blocks,
     /// The memory blocks that the tree gives to the guest and that have a connector.
     pub assigned: Vec<DrcIndex>,
-    /// Bytes that RTAS needs.
+    /// Where the memory ends that stands in the tree by nodes of its own.
+    pub memory_end: u64,
+    /// Bytes that RTAS needs; 0 where the tree does not say.
     pub rtas_size: u32,
     /// `ibm,arch-vec-5-platform-support`.
     pub platform_support: Vec<u8>,
 }
 
+/// The most memory blocks that the tree may give to the guest: 32 TiB of the smallest that PAPR has.
+const ASSIGNED_MOST: usize = 1 << 17;
+
 impl Facts {
+    /// Reads what this guest lives by. What is missing or absurd becomes one of the `problems`.
+    pub fn read(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> Self {
+        let cores = tree.cores(problems);
+        let cores: Vec<Core> =
+            cores.into_iter().map(|core| Core { drc: core.drc, servers: core.servers }).collect();
+        let memory = tree.memory(problems);
+        let ends = memory.iter().map(|node| node.range.base.saturating_add(node.range.size));
+        let dynamic = tree.dynamic_memory(problems).unwrap_or_default();
+        Self {
+            boot_server: cores.iter().flat_map(|core| core.servers.iter().copied()).min().unwrap_or(0),
+            cores,
+            sources: sources(tree, problems),
+            memory_end: ends.max().unwrap_or(0),
+            assigned: assigned(&dynamic, problems),
+            blocks: blocks(&dynamic),
+            rtas_size: tree.rtas_size().unwrap_or_else(|problem| {
+                problems.push(problem);
+                0
+            }),
+            platform_support: tree.platform_support().unwrap_or_default().to_vec(),
+        }
+    }
+
     /// The threads of the core with this connector.
     pub fn servers_of(&self, drc: DrcIndex) -> Option<&[u32]> {
         self.cores.iter().find(|core| core.drc == Some(drc)).map(|core| core.servers.as_slice())
@@ -60,4 +91,44 @@ impl Facts {
         self.cores.retain(|core| core.drc != Some(drc));
         self.cores.push(Core { drc: Some(drc), servers });
     }
+}
+
+/// The event sources that this guest listens to.
+///
+/// Ref: LoPAR B.6.12.1 (epow-events), 13.5.5 (hot-plug-events)
+fn sources(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> Vec<Source> {
+    let known = |name: &str| match name {
+        "epow-events" => Some(EventMask::EPOW),
+        "hot-plug-events" => Some(EventMask::HOT_PLUG),
+        _ => None,
+    };
+    let listed = tree.event_sources(problems).into_iter();
+    let source = |mask, name, irq, level| Source { name, irq, level, mask };
+    listed.filter_map(|one| known(&one.name).map(|mask| source(mask, one.name, one.irq, one.level))).collect()
+}
+
+/// Runs of blocks that have a connector.
+fn connected(memory: &DynamicMemory) -> impl Iterator<Item = &LmbRun> {
+    memory.runs.iter().filter(|run| !run.flags.contains(LmbFlags::DRC_INVALID))
+}
+
+fn blocks(memory: &DynamicMemory) -> Blocks {
+    Blocks::new(
+        memory.lmb_size,
+        connected(memory).map(|run| Run { count: run.count, base: run.base, first: run.first }),
+    )
+}
+
+fn assigned(memory: &DynamicMemory, problems: &mut Vec<Problem>) -> Vec<DrcIndex> {
+    let given = connected(memory).filter(|run| run.flags.contains(LmbFlags::ASSIGNED));
+    let mut indexes = given.flat_map(|run| (0..run.count).map(|i| DrcIndex(run.first.0.wrapping_add(i))));
+    let assigned = indexes.by_ref().take(ASSIGNED_MOST).collect();
+    if indexes.next().is_some() {
+        problems.push(Problem {
+            node: "/ibm,dynamic-reconfiguration-memory".to_string(),
+            property: String::new(),
+            what: alloc::format!("more than {ASSIGNED_MOST} blocks are said to be assigned"),
+        });
+    }
+    assigned
 }

@@ -10,6 +10,7 @@ use super::station::Station;
 use crate::hotplug::inventory::Inventory;
 use crate::log::{Record, Severity, Text};
 use crate::machine::{Machine, Platform};
+use crate::openfirmware::flatten::FlatTree;
 use crate::papr::rtas::{Calls, Tokens};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -50,12 +51,16 @@ pub struct Guest<M> {
     pub(super) tokens: Tokens,
     /// RTAS is up.
     pub(super) rtas_up: bool,
+    /// The tree before CAS, until it has been compared with the one after it.
+    pub(super) before: Option<FlatTree>,
     /// What the guest knows of each connector.
     pub(super) inventory: Inventory,
     /// What it has seen so far.
     pub(super) tally: Tally,
     /// Interrupts that the loop has dealt with.
     pub(super) handled: u64,
+    /// The platform has asked the guest to end.
+    pub(super) over: bool,
     visits: Vec<u32>,
 }
 
@@ -68,9 +73,11 @@ impl<M: Machine> Guest<M> {
             facts: Facts::default(),
             tokens: Tokens::read(|_| None),
             rtas_up: false,
+            before: None,
             inventory: Inventory::new(),
             tally: Tally::default(),
             handled: 0,
+            over: false,
             visits: Vec::new(),
         }
     }

@@ -1,9 +1,23 @@
 //! The guest's life: what it does when, and what it says about it.
+//!
+//! [`guest`] is the guest itself. Each chapter of its life is a file with methods of it, in the order in which
+//! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`], [`handover`], [`connectors`], [`listening`] with
+//! [`events`], [`ending`]. The rest is what the chapters stand on.
 
 pub mod arguments;
+pub mod connectors;
+pub mod ending;
+pub mod events;
+pub mod facts;
+pub mod guest;
+pub mod handover;
 pub mod hold;
 pub mod interrupts;
 pub mod journal;
+pub mod listening;
+pub mod negotiation;
 pub mod numbered;
 pub mod resources;
 pub mod station;
+pub mod trees;
+pub mod waking;
