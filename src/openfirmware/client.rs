@@ -269,8 +269,7 @@ pub fn client_architecture_support<M>(machine: &mut M, root: Ihandle, vectors: &
 where
     M: ClientInterface + ?Sized,
 {
-    let args =
-        &mut [Arg::Str(c"ibm,client-architecture-support"), Arg::Cell(root.0), Arg::In(vectors)];
+    let args = &mut [Arg::Str(c"ibm,client-architecture-support"), Arg::Cell(root.0), Arg::In(vectors)];
     let [catch, result] = call(machine, c"call-method", args)?;
     Ok(CasAnswer { catch: signed(catch), result: signed(result) })
 }
@@ -280,7 +279,11 @@ where
 /// # Errors
 /// [`ClientError::Answer`] with the catch result when the firmware refuses.
 /// Ref: LoPAR B.6.3.1 (instantiate-rtas)
-pub fn instantiate_rtas<M: ClientInterface + ?Sized>(machine: &mut M, rtas: Ihandle, base: u32) -> Answer<u32> {
+pub fn instantiate_rtas<M: ClientInterface + ?Sized>(
+    machine: &mut M,
+    rtas: Ihandle,
+    base: u32,
+) -> Answer<u32> {
     const METHOD: &CStr = c"instantiate-rtas";
     match call(machine, c"call-method", &mut [Arg::Str(METHOD), Arg::Cell(rtas.0), Arg::Cell(base)])? {
         [0, entry] if entry != NO && entry != 0 => Ok(entry),

@@ -2,12 +2,14 @@
 //!
 //! The firmware owns the device tree and hands it out by one property a call. [`client`] makes these calls;
 //! [`flatten`] makes one walk over the whole tree and keeps it as a flattened tree, so that everything after it reads
-//! memory and calls nobody. [`tree`] gives the parts that hotplug needs their types, and [`diff`] says what CAS did to
-//! the rest.
+//! memory and calls nobody. [`tree`] gives the parts that hotplug needs their types.
 //!
 //! Nothing here trusts the tree: what cannot be read becomes a [`Problem`], and what can be read is handed out.
 
 pub mod client;
+pub mod flatten;
+pub mod tree;
+mod writer;
 
 use alloc::string::String;
 use core::fmt;
@@ -21,6 +23,12 @@ pub struct Problem {
     pub property: String,
     /// What is wrong, in plain words.
     pub what: String,
+}
+
+impl Problem {
+    pub(crate) fn new(node: impl Into<String>, property: &str, what: impl Into<String>) -> Self {
+        Self { node: node.into(), property: property.into(), what: what.into() }
+    }
 }
 
 impl fmt::Display for Problem {

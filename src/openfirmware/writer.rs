@@ -53,8 +53,7 @@ pub(super) struct Writer {
 impl Writer {
     /// An empty tree that may become `limit` bytes large.
     pub(super) fn new(limit: usize) -> Result<Self, Full> {
-        let mut writer =
-            Self { bytes: Vec::new(), strings: Vec::new(), offsets: BTreeMap::new(), limit };
+        let mut writer = Self { bytes: Vec::new(), strings: Vec::new(), offsets: BTreeMap::new(), limit };
         writer.reserve(HEADER + RESERVE_MAP, 0)?;
         writer.bytes.resize(HEADER + RESERVE_MAP, 0);
         Ok(writer)
@@ -169,11 +168,39 @@ mod tests {
     #[test]
     fn every_cell_of_a_small_tree_is_frozen() {
         let cells = [
-            0xd00d_feed, 153, 56, 148, 40, 17, 16, 0, 5, 92, // header
-            0, 0, 0, 0, // reserve map
-            1, 0, 3, 3, 0, 0x7879_7a00, // root
-            1, 0x6e6f_6465, 0x4031_0000, 3, 0, 0, 3, 4, 2, 0x0102_0304, 2, // node
-            2, 9,
+            0xd00d_feed,
+            153,
+            56,
+            148,
+            40,
+            17,
+            16,
+            0,
+            5,
+            92, // header
+            0,
+            0,
+            0,
+            0, // reserve map
+            1,
+            0,
+            3,
+            3,
+            0,
+            0x7879_7a00, // root
+            1,
+            0x6e6f_6465,
+            0x4031_0000,
+            3,
+            0,
+            0,
+            3,
+            4,
+            2,
+            0x0102_0304,
+            2, // node
+            2,
+            9,
         ];
         let mut expected: Vec<u8> = cells.iter().flat_map(|cell: &u32| cell.to_be_bytes()).collect();
         expected.extend(b"a\0bc\0");
