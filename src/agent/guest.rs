@@ -9,7 +9,7 @@ use super::numbered::Numbered;
 use super::station::Station;
 use crate::hotplug::inventory::Inventory;
 use crate::log::{Record, Severity, Text};
-use crate::machine::{Machine, Platform};
+use crate::machine::Machine;
 use crate::openfirmware::flatten::FlatTree;
 use crate::papr::rtas::{Calls, Tokens};
 use alloc::string::String;

@@ -2,7 +2,7 @@
 
 use super::guest::{Chapter, Guest};
 use super::station::Station;
-use crate::machine::{LowMemory, Machine, Platform, RtasHome};
+use crate::machine::{LowMemory, Machine};
 use crate::openfirmware::client;
 use crate::papr::rtas::Call;
 use alloc::format;
@@ -16,7 +16,9 @@ impl<M: Machine> Guest<M> {
         self.close_firmware("instantiate-rtas");
         let entry = entry.map_err(|problem| self.fatal("instantiate-rtas", problem))?;
         if !self.machine.bare().enter_rtas_at(entry) {
-            return Err(self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given")));
+            return Err(
+                self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given"))
+            );
         }
         if let Some(token) = self.tokens.get(Call::OsTerm) {
             self.machine.bare().set_os_term(token);

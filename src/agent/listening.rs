@@ -9,7 +9,7 @@ use super::guest::{Chapter, Guest};
 use super::interrupts;
 use super::station::Station;
 use crate::log::{Hex, Record, Severity};
-use crate::machine::{Clock, Machine, Platform};
+use crate::machine::{Clock, Machine};
 use crate::papr::event::{EventMask, LOG_MAX};
 use crate::papr::interrupt::{IPI, PRIORITY_EVENTS, PRIORITY_MASKED, SPURIOUS};
 use crate::papr::status::{ReturnCode, Status};

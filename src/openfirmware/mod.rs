@@ -7,6 +7,7 @@
 //! Nothing here trusts the tree: what cannot be read becomes a [`Problem`], and what can be read is handed out.
 
 pub mod client;
+pub mod diff;
 pub mod flatten;
 pub mod tree;
 mod writer;
