@@ -33,7 +33,8 @@ impl<M: Machine> Guest<M> {
 
     /// Where RTAS is to be entered, or in words why it cannot be.
     fn instantiate(&mut self) -> Result<u32, String> {
-        if self.facts.rtas_size == 0 {
+        if self.tokens.get(Call::PowerOff).is_none() {
+            // The tree could not be read: the guest is on its way to its end.
             self.ask_for_tokens();
         }
         let size = self.facts.rtas_size;
