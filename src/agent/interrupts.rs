@@ -77,7 +77,7 @@ impl Claims {
     }
 
     /// The oldest of them.
-    pub fn next(&mut self) -> Option<Claim> {
+    pub fn oldest(&mut self) -> Option<Claim> {
         (!self.open.is_empty()).then(|| self.open.remove(0))
     }
 }
@@ -128,9 +128,9 @@ mod tests {
         machine.counted = 2;
         assert!(claims.is_due(&machine));
         claims.accept(&mut machine);
-        let first = claims.next().expect("the first");
+        let first = claims.oldest().expect("the first");
         assert_eq!((first.xirr.map(Xirr::source), first.taken.at), (Some(0x1001), 7));
-        assert_eq!(claims.next().and_then(|claim| claim.xirr), Some(Xirr(0)));
-        assert_eq!(claims.next(), None);
+        assert_eq!(claims.oldest().and_then(|claim| claim.xirr), Some(Xirr(0)));
+        assert_eq!(claims.oldest(), None);
     }
 }

@@ -60,7 +60,7 @@ impl<M: Machine> Numbered<M> {
 
     /// The oldest interrupt that was accepted and not ended yet.
     pub fn claim(&mut self) -> Option<Claim> {
-        self.claims.next()
+        self.claims.oldest()
     }
 
     /// Waits for the host, with our vectors in place: the firmware is not at work while we wait.
