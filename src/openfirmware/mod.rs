@@ -2,7 +2,8 @@
 //!
 //! The firmware owns the device tree and hands it out by one property a call. [`client`] makes these calls;
 //! [`flatten`] makes one walk over the whole tree and keeps it as a flattened tree, so that everything after it reads
-//! memory and calls nobody. [`tree`] gives the parts that hotplug needs their types.
+//! memory and calls nobody. [`tree`] gives the parts that hotplug needs their types, and [`diff`] says what CAS did to
+//! the rest.
 //!
 //! Nothing here trusts the tree: what cannot be read becomes a [`Problem`], and what can be read is handed out.
 

@@ -24,12 +24,36 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use fdt::Fdt;
-use fdt::node::FdtNode;
+use fdt::node::{FdtNode, NodeProperty};
 
 /// A flattened tree that was found well-formed.
 #[derive(Clone, Copy, Debug)]
 pub struct Tree<'t> {
     fdt: Fdt<'t>,
+}
+
+/// A node of the tree, and where it is.
+#[derive(Clone, Debug)]
+pub struct Node<'b, 't> {
+    path: String,
+    node: FdtNode<'b, 't>,
+}
+
+impl<'b, 't> Node<'b, 't> {
+    /// Its full path. Two nodes can have the same one, if the firmware made them so.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Its properties, in the order of the tree.
+    pub fn properties(&self) -> impl Iterator<Item = NodeProperty<'t>> + 'b {
+        self.node.properties()
+    }
+
+    /// The value of a property.
+    pub(super) fn value(&self, property: &str) -> Option<&'t [u8]> {
+        value_of(self.node, property)
+    }
 }
 
 /// A processor core.
@@ -82,11 +106,14 @@ impl<'t> Tree<'t> {
         value_of(self.find(path)?, property)
     }
 
-    /// Hands every node with its path to `visit`, each before its children.
-    pub(super) fn walk<'b>(&'b self, visit: &mut dyn FnMut(&str, FdtNode<'b, 't>)) {
+    /// All nodes, each before its children, in the order of the tree.
+    pub fn nodes(&self) -> Vec<Node<'_, 't>> {
+        let mut nodes = Vec::new();
         if let Some(root) = self.root() {
-            walk(root, &mut String::new(), visit);
+            nodes.push(Node { path: "/".to_string(), node: root });
+            below(root, &mut String::new(), &mut nodes);
         }
+        nodes
     }
 
     /// Hands every property, with the path of its node, to `visit`.
@@ -199,13 +226,14 @@ impl<'t> Tree<'t> {
     }
 }
 
-fn walk<'b, 't>(node: FdtNode<'b, 't>, path: &mut String, visit: &mut dyn FnMut(&str, FdtNode<'b, 't>)) {
-    visit(if path.is_empty() { "/" } else { path }, node);
+/// Collects what is below a node; `path` is its own, and empty for the root.
+fn below<'b, 't>(node: FdtNode<'b, 't>, path: &mut String, nodes: &mut Vec<Node<'b, 't>>) {
     let len = path.len();
     for child in node.children() {
         path.push('/');
         path.push_str(child.name);
-        walk(child, path, visit);
+        nodes.push(Node { path: path.clone(), node: child });
+        below(child, path, nodes);
         path.truncate(len);
     }
 }
@@ -233,7 +261,7 @@ fn core_of(node: FdtNode<'_, '_>, problems: &mut Vec<Problem>) -> Core {
 }
 
 /// A property of a node.
-pub(super) fn value_of<'t>(node: FdtNode<'_, 't>, property: &str) -> Option<&'t [u8]> {
+fn value_of<'t>(node: FdtNode<'_, 't>, property: &str) -> Option<&'t [u8]> {
     node.property(property).map(|property| property.value)
 }
 

@@ -205,8 +205,6 @@ mod tests {
         let mut expected: Vec<u8> = cells.iter().flat_map(|cell: &u32| cell.to_be_bytes()).collect();
         expected.extend(b"a\0bc\0");
         let tree = small(1 << 20).expect("fits");
-        assert_eq!(tree.len() % 4, expected.len() % 4);
-        assert_eq!(tree[56..148], expected[56..expected.len() - 5]);
         assert_eq!(tree, expected);
     }
 

@@ -7,13 +7,12 @@
 //!
 //! Ref: LoPAR 13.5.2 (Table 176)
 
-use super::{Tree, cells, value_of};
+use super::{Node, Tree, cells};
 use crate::openfirmware::Problem;
 use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use fdt::node::FdtNode;
 
 const INDEXES: &str = "ibm,drc-indexes";
 const NAMES: &str = "ibm,drc-names";
@@ -43,11 +42,11 @@ impl Tree<'_> {
     /// Ref: LoPAR 13.5.2 (Table 176)
     pub fn connectors(&self, problems: &mut Vec<Problem>) -> Vec<Connector> {
         let mut all = Vec::new();
-        self.walk(&mut |path, node| {
-            if [INDEXES, NAMES, TYPES, DOMAINS].iter().any(|list| value_of(node, list).is_some()) {
-                take(path, node, &mut all, problems);
+        for node in self.nodes() {
+            if [INDEXES, NAMES, TYPES, DOMAINS].iter().any(|list| node.value(list).is_some()) {
+                take(&node, &mut all, problems);
             }
-        });
+        }
         all
     }
 }
@@ -59,8 +58,8 @@ struct List<T> {
 }
 
 impl<T> List<T> {
-    fn new<'t>(node: FdtNode<'_, 't>, property: &str, entries: impl FnOnce(&'t [u8]) -> Vec<T>) -> Self {
-        let value = value_of(node, property);
+    fn new<'t>(node: &Node<'_, 't>, property: &str, entries: impl FnOnce(&'t [u8]) -> Vec<T>) -> Self {
+        let value = node.value(property);
         let (count, body) = value.and_then(|value| value.split_first_chunk()).unzip();
         Self { count: count.copied().map(u32::from_be_bytes), entries: entries(body.unwrap_or_default()) }
     }
@@ -88,7 +87,7 @@ impl<T> List<T> {
     }
 }
 
-fn take(path: &str, node: FdtNode<'_, '_>, all: &mut Vec<Connector>, problems: &mut Vec<Problem>) {
+fn take(node: &Node<'_, '_>, all: &mut Vec<Connector>, problems: &mut Vec<Problem>) {
     let indexes = List::new(node, INDEXES, |body| cells(body).collect());
     let names = List::new(node, NAMES, |body| strings(body).collect());
     let types = List::new(node, TYPES, |body| strings(body).collect());
@@ -101,7 +100,7 @@ fn take(path: &str, node: FdtNode<'_, '_>, all: &mut Vec<Connector>, problems: &
         (DOMAINS, domains.problem(len)),
     ];
     for (property, what) in found {
-        problems.extend(what.map(|what| Problem::new(path, property, what)));
+        problems.extend(what.map(|what| Problem::new(node.path(), property, what)));
     }
     all.reserve(len);
     let mut unknown = None;
@@ -114,7 +113,7 @@ fn take(path: &str, node: FdtNode<'_, '_>, all: &mut Vec<Connector>, problems: &
         }
         let name = names.get(at).copied().unwrap_or_default();
         all.push(Connector {
-            owner: path.to_string(),
+            owner: node.path().to_string(),
             index,
             name: String::from_utf8_lossy(name).into_owned(),
             kind: kind.unwrap_or(index.kind()),
@@ -123,7 +122,7 @@ fn take(path: &str, node: FdtNode<'_, '_>, all: &mut Vec<Connector>, problems: &
     }
     if let Some(text) = unknown {
         let what = format!("an unknown type: {}", String::from_utf8_lossy(text));
-        problems.push(Problem::new(path, TYPES, what));
+        problems.push(Problem::new(node.path(), TYPES, what));
     }
 }
 

@@ -34,9 +34,9 @@ pub struct MemoryNode {
 }
 
 /// The blocks of memory that can come and go.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DynamicMemory {
-    /// Bytes of a block; never 0.
+    /// Bytes of a block; 0 only in the default, which has no blocks.
     pub lmb_size: u64,
     /// The blocks.
     pub runs: Vec<LmbRun>,
