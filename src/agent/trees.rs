@@ -116,10 +116,12 @@ impl<M: Machine> Guest<M> {
     }
 
     fn print_tree(&mut self, tree: &Tree<'_>) {
-        tree.each_property(&mut |path, name, value| {
-            let record = Record::Property { node: path.into(), name: name.into(), value: Bytes::from(value) };
-            self.say(&record);
-        });
+        for node in tree.nodes() {
+            for property in node.properties() {
+                let value = Bytes::from(property.value);
+                self.say(&Record::Property { node: node.path().into(), name: property.name.into(), value });
+            }
+        }
     }
 
     /// A guest whose tree could not be read asks the firmware for the tokens one by one, to end in order.

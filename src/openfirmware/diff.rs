@@ -188,13 +188,12 @@ impl<'b, 't> Side<'b, 't> {
         reader: &mut Reader<'_>,
         parts: &mut Vec<Part<'s>>,
     ) -> Option<()> {
-        let mut plain =
-            |reader: &mut Reader<'_>, cells: u32, parts: &mut Vec<Part<'s>>| -> Result<(), Short> {
-                (0..cells).try_for_each(|_| {
-                    parts.push(Part::Cell(reader.u32("interrupt-map")?));
-                    Ok(())
-                })
-            };
+        let plain = |reader: &mut Reader<'_>, cells: u32, parts: &mut Vec<Part<'s>>| -> Result<(), Short> {
+            (0..cells).try_for_each(|_| {
+                parts.push(Part::Cell(reader.u32("interrupt-map")?));
+                Ok(())
+            })
+        };
         let here = cell(node, "#address-cells")?.checked_add(cell(node, "#interrupt-cells")?)?;
         plain(reader, here, parts).ok()?;
         let handle = reader.u32("controller").ok()?;

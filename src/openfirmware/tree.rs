@@ -116,15 +116,6 @@ impl<'t> Tree<'t> {
         nodes
     }
 
-    /// Hands every property, with the path of its node, to `visit`.
-    pub fn each_property(&self, visit: &mut dyn FnMut(&str, &str, &[u8])) {
-        self.walk(&mut |path, node| {
-            for property in node.properties() {
-                visit(path, property.name, property.value);
-            }
-        });
-    }
-
     /// What the guest was told on its command line: the text in `/chosen` before the first NUL.
     ///
     /// Ref: IEEE 1275 3.5 (/chosen bootargs)
