@@ -136,7 +136,7 @@ impl<M: Machine> Guest<M> {
     }
 }
 
-/// Names with commas between them.
+/// Names, with semicolons between them: they have commas of their own.
 fn list(names: &[alloc::string::String]) -> Text<'static> {
-    names.join(",").into()
+    names.join(";").into()
 }
