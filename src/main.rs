@@ -33,6 +33,8 @@ fn life(machine: paprika::arch::powerpc64::Powerpc64) -> ! {
 /// On any other machine there is nothing to run.
 #[cfg(not(target_arch = "powerpc64"))]
 fn main() -> std::process::ExitCode {
-    eprintln!("This is Paprika's guest, which runs on ppc64 only. Build it with `make payload`, boot it with `make boot`.");
+    eprintln!(
+        "This is Paprika's guest, which runs on ppc64 only. Build it with `make payload`, boot it with `make boot`."
+    );
     std::process::ExitCode::from(2)
 }

@@ -35,7 +35,8 @@ impl<M: Machine> Guest<M> {
         }
         let here = self.facts.boot_server;
         let cores = self.facts.cores.iter();
-        let cores: Vec<_> = cores.filter_map(|core| Some((core.drc?, core.servers.contains(&here)))).collect();
+        let cores: Vec<_> =
+            cores.filter_map(|core| Some((core.drc?, core.servers.contains(&here)))).collect();
         for (index, runs_already) in cores {
             if runs_already {
                 self.inventory.hold(index, Learned::Tree);

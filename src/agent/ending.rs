@@ -4,7 +4,7 @@ use super::arguments::Then;
 use super::guest::{Chapter, Guest};
 use super::station::Station;
 use crate::log::{Record, Severity, Verdict};
-use crate::machine::{Clock, Machine, Platform};
+use crate::machine::{Clock, Machine};
 use crate::papr::rtas::Missing;
 use crate::papr::status::Status;
 use alloc::format;
@@ -18,7 +18,8 @@ impl<M: Machine> Guest<M> {
         }
         self.reach(Station::End);
         self.say_heap();
-        let well = life.is_ok() && self.tally.failed == 0 && self.tally.problems == 0 && self.tally.unknown == 0;
+        let well =
+            life.is_ok() && self.tally.failed == 0 && self.tally.problems == 0 && self.tally.unknown == 0;
         let then = self.arguments.then;
         self.say(&Record::End {
             verdict: if well { Verdict::Pass } else { Verdict::Fail },

@@ -150,6 +150,9 @@ impl<M: Machine> Guest<M> {
 fn ends_the_partition(action: EpowAction) -> bool {
     matches!(
         action,
-        EpowAction::SYSTEM_SHUTDOWN | EpowAction::SYSTEM_HALT | EpowAction::MAIN_ENCLOSURE | EpowAction::POWER_OFF
+        EpowAction::SYSTEM_SHUTDOWN
+            | EpowAction::SYSTEM_HALT
+            | EpowAction::MAIN_ENCLOSURE
+            | EpowAction::POWER_OFF
     )
 }

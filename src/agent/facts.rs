@@ -7,8 +7,8 @@ use crate::openfirmware::Problem;
 use crate::openfirmware::tree::{DynamicMemory, LmbFlags, LmbRun, Tree};
 use crate::papr::drc::DrcIndex;
 use crate::papr::event::EventMask;
-use alloc::string::ToString;
 use alloc::string::String;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 /// A core that stands in the tree.
@@ -65,14 +65,14 @@ impl Facts {
             cores.into_iter().map(|core| Core { drc: core.drc, servers: core.servers }).collect();
         let memory = tree.memory(problems);
         let ends = memory.iter().map(|node| node.range.base.saturating_add(node.range.size));
-        let dynamic = tree.dynamic_memory(problems).unwrap_or_default();
+        let dynamic = tree.dynamic_memory(problems);
         Self {
             boot_server: cores.iter().flat_map(|core| core.servers.iter().copied()).min().unwrap_or(0),
             cores,
             sources: sources(tree, problems),
             memory_end: ends.max().unwrap_or(0),
-            assigned: assigned(&dynamic, problems),
-            blocks: blocks(&dynamic),
+            assigned: assigned(dynamic.as_ref(), problems),
+            blocks: dynamic.as_ref().map(blocks).unwrap_or_default(),
             rtas_size: tree.rtas_size().unwrap_or_else(|problem| {
                 problems.push(problem);
                 0
@@ -119,8 +119,8 @@ fn blocks(memory: &DynamicMemory) -> Blocks {
     )
 }
 
-fn assigned(memory: &DynamicMemory, problems: &mut Vec<Problem>) -> Vec<DrcIndex> {
-    let given = connected(memory).filter(|run| run.flags.contains(LmbFlags::ASSIGNED));
+fn assigned(memory: Option<&DynamicMemory>, problems: &mut Vec<Problem>) -> Vec<DrcIndex> {
+    let given = memory.into_iter().flat_map(connected).filter(|run| run.flags.contains(LmbFlags::ASSIGNED));
     let mut indexes = given.flat_map(|run| (0..run.count).map(|i| DrcIndex(run.first.0.wrapping_add(i))));
     let assigned = indexes.by_ref().take(ASSIGNED_MOST).collect();
     if indexes.next().is_some() {

@@ -9,7 +9,7 @@ use super::numbered::Numbered;
 use super::station::Station;
 use crate::hotplug::inventory::Inventory;
 use crate::log::{Record, Severity, Text};
-use crate::machine::{Machine, Platform};
+use crate::machine::Machine;
 use crate::openfirmware::flatten::FlatTree;
 use crate::papr::rtas::{Calls, Tokens};
 use alloc::string::String;
@@ -57,8 +57,6 @@ pub struct Guest<M> {
     pub(super) inventory: Inventory,
     /// What it has seen so far.
     pub(super) tally: Tally,
-    /// Interrupts that the loop has dealt with.
-    pub(super) handled: u64,
     /// The platform has asked the guest to end.
     pub(super) over: bool,
     visits: Vec<u32>,
@@ -76,7 +74,6 @@ impl<M: Machine> Guest<M> {
             before: None,
             inventory: Inventory::new(),
             tally: Tally::default(),
-            handled: 0,
             over: false,
             visits: Vec::new(),
         }

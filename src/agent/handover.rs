@@ -2,7 +2,7 @@
 
 use super::guest::{Chapter, Guest};
 use super::station::Station;
-use crate::machine::{LowMemory, Machine, Platform, RtasHome};
+use crate::machine::{LowMemory, Machine};
 use crate::openfirmware::client;
 use crate::papr::rtas::Call;
 use alloc::format;
@@ -16,7 +16,9 @@ impl<M: Machine> Guest<M> {
         self.close_firmware("instantiate-rtas");
         let entry = entry.map_err(|problem| self.fatal("instantiate-rtas", problem))?;
         if !self.machine.bare().enter_rtas_at(entry) {
-            return Err(self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given")));
+            return Err(
+                self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given"))
+            );
         }
         if let Some(token) = self.tokens.get(Call::OsTerm) {
             self.machine.bare().set_os_term(token);
@@ -31,7 +33,8 @@ impl<M: Machine> Guest<M> {
 
     /// Where RTAS is to be entered, or in words why it cannot be.
     fn instantiate(&mut self) -> Result<u32, String> {
-        if self.facts.rtas_size == 0 {
+        if self.tokens.get(Call::PowerOff).is_none() {
+            // The tree could not be read: the guest is on its way to its end.
             self.ask_for_tokens();
         }
         let size = self.facts.rtas_size;

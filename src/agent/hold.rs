@@ -67,8 +67,11 @@ pub fn hold<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, hold: &Re
             }
             other => {
                 let detail = format!("{other:?} is no order; `go` goes on");
-                let problem =
-                    Record::Problem { severity: Severity::Minor, what: "order".into(), detail: detail.into() };
+                let problem = Record::Problem {
+                    severity: Severity::Minor,
+                    what: "order".into(),
+                    detail: detail.into(),
+                };
                 journal::say(machine, &problem);
             }
         }
@@ -125,7 +128,11 @@ mod tests {
     fn it_waits_for_go_and_names_what_is_no_order() {
         let typed = b"\r\njump\ngo\n".to_vec();
         let mut typist = Typist { typed, shown: String::new(), pauses: 0 };
-        hold(&mut typist, &mut Typed::default(), &Record::Hold { station: "before-cas".into(), visit: 1, calls: 7 });
+        hold(
+            &mut typist,
+            &mut Typed::default(),
+            &Record::Hold { station: "before-cas".into(), visit: 1, calls: 7 },
+        );
         assert!(typist.shown.contains("hold station=before-cas visit=1 calls=7"), "{}", typist.shown);
         assert!(typist.shown.contains("\"jump\"%20is%20no%20order"), "{}", typist.shown);
         assert!(typist.shown.contains("order line=go"));

@@ -6,12 +6,12 @@
 
 use super::facts::Source;
 use super::guest::{Chapter, Guest};
-use super::interrupts;
+use super::interrupts::{self, Claim};
 use super::station::Station;
 use crate::log::{Hex, Record, Severity};
-use crate::machine::{Clock, Machine, Platform};
+use crate::machine::{Clock, Machine, Taken};
 use crate::papr::event::{EventMask, LOG_MAX};
-use crate::papr::interrupt::{IPI, PRIORITY_EVENTS, PRIORITY_MASKED, SPURIOUS};
+use crate::papr::interrupt::{IPI, PRIORITY_EVENTS, PRIORITY_MASKED, SPURIOUS, Xirr};
 use crate::papr::status::{ReturnCode, Status};
 use alloc::format;
 use alloc::vec::Vec;
@@ -21,13 +21,6 @@ pub(super) type RawLog = Vec<u8>;
 
 /// The most events that one drain takes: a queue that does not end must not keep the guest for ever.
 const DRAIN_MOST: u32 = 65_536;
-
-/// What woke the guest.
-struct Wake {
-    source: Option<u32>,
-    taken: u64,
-    logs: Vec<RawLog>,
-}
 
 impl<M: Machine> Guest<M> {
     /// Installs the handler: the vectors are in place, every source is known and off, the processor lets nothing
@@ -65,9 +58,8 @@ impl<M: Machine> Guest<M> {
     pub fn live(&mut self) -> Chapter {
         while !self.is_over() {
             self.reach(Station::Idle);
-            if let Some(wake) = self.wait()? {
-                self.act_on(wake)?;
-            }
+            let logs = self.wait()?;
+            self.act_on(logs)?;
         }
         Ok(())
     }
@@ -98,41 +90,38 @@ impl<M: Machine> Guest<M> {
         Ok(())
     }
 
-    /// Waits for an interrupt that is ours; `None` after one that was not. Every other wake-up goes back to sleep.
-    fn wait(&mut self) -> Chapter<Option<Vec<RawLog>>> {
+    /// Waits for an interrupt, and takes what it brings. Every other wake-up goes back to sleep.
+    fn wait(&mut self) -> Chapter<Vec<RawLog>> {
         loop {
-            let taken = self.machine.bare().taken();
-            if taken.count != self.handled {
-                self.handled = taken.count;
-                return self.claim(taken.at).map(Some);
+            if let Some(claim) = self.machine.claim() {
+                return self.answer(claim);
             }
             self.machine.pause(u64::MAX);
         }
     }
 
-    /// Claims the interrupt that was taken, drains the queue and ends the interrupt.
-    fn claim(&mut self, taken: u64) -> Chapter<Vec<RawLog>> {
-        let xirr = interrupts::accept(&mut self.machine);
-        let source = xirr.map(|xirr| xirr.source()).filter(|source| *source != SPURIOUS);
+    /// Drains the queue behind an interrupt that was accepted, and ends the interrupt.
+    fn answer(&mut self, claim: Claim) -> Chapter<Vec<RawLog>> {
+        let source = claim.xirr.map(Xirr::source).filter(|source| *source != SPURIOUS);
         let logs = match source {
             Some(irq) if irq != IPI => self.drain(irq)?,
             _ => Vec::new(),
         };
-        if let (Some(xirr), Some(_)) = (xirr, source) {
+        if let (Some(xirr), Some(_)) = (claim.xirr, source) {
             interrupts::end(&mut self.machine, xirr);
         }
-        self.say_interrupt(&Wake { source, taken, logs: logs.clone() });
+        self.say_interrupt(claim.taken, source, logs.len());
         Ok(logs)
     }
 
-    fn say_interrupt(&mut self, wake: &Wake) {
+    fn say_interrupt(&mut self, taken: Taken, source: Option<u32>, events: usize) {
         let drained = self.machine.ticks();
         self.say(&Record::Interrupt {
-            count: self.handled,
-            irq: wake.source.map(|irq| Hex(irq.into())),
-            taken: wake.taken,
+            count: taken.count,
+            irq: source.map(|irq| Hex(irq.into())),
+            taken: taken.at,
             drained,
-            events: wake.logs.len() as u32,
+            events: u32::try_from(events).unwrap_or(u32::MAX),
         });
     }
 

@@ -6,7 +6,7 @@
 use super::guest::{Chapter, Guest};
 use super::station::Station;
 use crate::log::{Bytes, Record, Severity};
-use crate::machine::{LowMemory, Machine, Platform};
+use crate::machine::{LowMemory, Machine};
 use crate::openfirmware::client::{self, CasAnswer, ClientError};
 use crate::papr::option_vectors::{BitVector, Defaults, OptionVector, OptionVectors, compare};
 use alloc::format;

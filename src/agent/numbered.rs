@@ -6,6 +6,7 @@
 //! renumber the calls that it is about. So are the waiting calls of a hold itself.
 
 use super::hold::{self, Typed};
+use super::interrupts::{Claim, Claims};
 use super::station::Holds;
 use crate::log::Record;
 use crate::machine::{Arg, ClientInterface, Clock, Hypervisor, LowMemory, Machine, Rtas, ServiceError};
@@ -21,12 +22,20 @@ pub struct Numbered<M> {
     holds: Holds,
     lent: bool,
     typed: Typed,
+    claims: Claims,
 }
 
 impl<M: Machine> Numbered<M> {
     /// Numbers the calls to `machine` from 1.
     pub fn new(machine: M) -> Self {
-        Self { machine, calls: 0, holds: Holds::default(), lent: false, typed: Typed::default() }
+        Self {
+            machine,
+            calls: 0,
+            holds: Holds::default(),
+            lent: false,
+            typed: Typed::default(),
+            claims: Claims::default(),
+        }
     }
 
     /// The machine itself, for what is no call.
@@ -49,13 +58,19 @@ impl<M: Machine> Numbered<M> {
         self.calls
     }
 
+    /// The oldest interrupt that was accepted and not ended yet.
+    pub fn claim(&mut self) -> Option<Claim> {
+        self.claims.oldest()
+    }
+
     /// Waits for the host, with our vectors in place: the firmware is not at work while we wait.
     pub fn hold(&mut self, station: &str, visit: u32) {
         if self.lent {
             self.machine.take();
         }
         let record = Record::Hold { station: station.into(), visit, calls: self.calls };
-        hold::hold(&mut self.machine, &mut self.typed, &record);
+        let mut waiting = Waiting { machine: &mut self.machine, claims: &mut self.claims };
+        hold::hold(&mut waiting, &mut self.typed, &record);
         if self.lent {
             self.machine.lend();
         }
@@ -105,6 +120,10 @@ impl<M: Machine> Clock for Numbered<M> {
         // Ceding is a call like any other: the host can step in before it.
         self.number();
         self.machine.pause(ticks);
+        if self.claims.is_due(&self.machine) {
+            self.number();
+            self.claims.accept(&mut self.machine);
+        }
     }
 }
 
@@ -122,5 +141,35 @@ impl<M: Machine> LowMemory for Numbered<M> {
     fn retire_firmware(&mut self) {
         self.lent = false;
         self.machine.retire_firmware();
+    }
+}
+
+/// A machine whose guest does nothing but wait. An interrupt that comes meanwhile is accepted, or it would come again at
+/// once, every time that the processor is given away.
+struct Waiting<'m, M> {
+    machine: &'m mut M,
+    claims: &'m mut Claims,
+}
+
+impl<M: Machine> Hypervisor for Waiting<'_, M> {
+    fn hcall(&mut self, call: Hcall) -> Reply {
+        self.machine.hcall(call)
+    }
+}
+
+impl<M: Machine> Clock for Waiting<'_, M> {
+    fn ticks(&self) -> u64 {
+        self.machine.ticks()
+    }
+
+    fn tick_rate(&self) -> u64 {
+        self.machine.tick_rate()
+    }
+
+    fn pause(&mut self, ticks: u64) {
+        self.machine.pause(ticks);
+        if self.claims.is_due(self.machine) {
+            self.claims.accept(self.machine);
+        }
     }
 }

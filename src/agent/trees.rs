@@ -8,7 +8,7 @@ use super::facts::Facts;
 use super::guest::{Chapter, Guest};
 use super::station::Station;
 use crate::log::{Bytes, Record, Severity, Text};
-use crate::machine::{Machine, Platform};
+use crate::machine::Machine;
 use crate::openfirmware::diff::diff;
 use crate::openfirmware::flatten::{FlatTree, flatten};
 use crate::openfirmware::tree::Tree;
@@ -71,7 +71,8 @@ impl<M: Machine> Guest<M> {
 
     fn flatten(&mut self, when: When) -> Chapter<FlatTree> {
         // Where nobody says, the heap is the limit.
-        let limit = self.arguments.tree_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
+        let limit =
+            self.arguments.tree_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
         self.open_firmware("device tree");
         let flat = flatten(&mut self.machine, limit);
         self.close_firmware("device tree");
@@ -117,11 +118,8 @@ impl<M: Machine> Guest<M> {
     fn print_tree(&mut self, tree: &Tree<'_>) {
         for node in tree.nodes() {
             for property in node.properties() {
-                self.say(&Record::Property {
-                    node: node.path().into(),
-                    name: property.name.into(),
-                    value: Bytes::from(property.value),
-                });
+                let value = Bytes::from(property.value);
+                self.say(&Record::Property { node: node.path().into(), name: property.name.into(), value });
             }
         }
     }
@@ -138,7 +136,7 @@ impl<M: Machine> Guest<M> {
     }
 }
 
-/// Names with commas between them.
+/// Names, with semicolons between them: they have commas of their own.
 fn list(names: &[alloc::string::String]) -> Text<'static> {
-    names.join(",").into()
+    names.join(";").into()
 }

@@ -5,7 +5,7 @@ use super::guest::{Chapter, Guest};
 use super::journal;
 use super::station::Station;
 use crate::log::{Hex, Record, Severity};
-use crate::machine::{Clock, LowMemory, Machine, Platform};
+use crate::machine::{LowMemory, Machine};
 use crate::openfirmware::client;
 use crate::papr::rtas::Call;
 use crate::wire::Reader;
@@ -41,7 +41,8 @@ impl<M: Machine> Guest<M> {
         self.machine.lend();
         let look = self.first_look();
         let len = self.property(c"/chosen", c"bootargs", &mut text).unwrap_or(0);
-        let wanted = Arguments::heap_of(as_text(&text[..len.min(ARGUMENTS)])).unwrap_or_else(|| usual_heap(look.blocks));
+        let wanted = Arguments::heap_of(as_text(&text[..len.min(ARGUMENTS)]))
+            .unwrap_or_else(|| usual_heap(look.blocks));
         let heap = self.find_heap(wanted);
         self.machine.take();
 
@@ -50,7 +51,11 @@ impl<M: Machine> Guest<M> {
         match heap {
             None => return Err(self.fatal("heap", "the firmware has no memory to give")),
             Some(size) if size < wanted => {
-                self.problem(Severity::Major, "heap", format!("{wanted} bytes were wanted, {size} were to be had"));
+                self.problem(
+                    Severity::Major,
+                    "heap",
+                    format!("{wanted} bytes were wanted, {size} were to be had"),
+                );
             }
             Some(_) => {}
         }

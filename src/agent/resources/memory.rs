@@ -57,7 +57,8 @@ impl Blocks {
 /// Whether `next` goes on where `last` ends, in address and in index.
 fn follows(last: &Run, next: &Run, size: u64) -> bool {
     last.first.0.checked_add(last.count) == Some(next.first.0)
-        && u64::from(last.count).checked_mul(size).and_then(|bytes| last.base.checked_add(bytes)) == Some(next.base)
+        && u64::from(last.count).checked_mul(size).and_then(|bytes| last.base.checked_add(bytes))
+            == Some(next.base)
         && last.count.checked_add(next.count).is_some()
 }
 
@@ -82,7 +83,9 @@ pub fn try_block<M: Memory>(
     };
     let result = match report {
         None => Err(format!("{:#x} bytes at {:#x} are not for a trial", range.size, range.base)),
-        Some(report) if report.bad > 0 => Err(format!("{} of {} pages do not hold", report.bad, report.pages)),
+        Some(report) if report.bad > 0 => {
+            Err(format!("{} of {} pages do not hold", report.bad, report.pages))
+        }
         Some(_) => Ok(()),
     };
     (record, result)
@@ -119,7 +122,8 @@ mod tests {
 
     #[test]
     fn absurd_runs_find_nothing() {
-        let blocks = Blocks::new(u64::MAX, [run(u32::MAX, u64::MAX, 0x8000_0000), run(u32::MAX, 7, u32::MAX)]);
+        let blocks =
+            Blocks::new(u64::MAX, [run(u32::MAX, u64::MAX, 0x8000_0000), run(u32::MAX, 7, u32::MAX)]);
         assert_eq!(blocks.range(DrcIndex(0x8000_0001)), None);
         assert_eq!(Blocks::new(0, [run(9, 0, 0)]).range(DrcIndex(1)), None);
     }
