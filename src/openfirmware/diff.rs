@@ -8,6 +8,9 @@
 //! Both trees are sorted by path, and their nodes by name, and then read side by side. Two nodes of one path, which a
 //! firmware can have, are compared in the order in which they stand.
 
+#[cfg(test)]
+mod tests;
+
 use super::tree::{Node, Tree};
 use crate::log::Change;
 use crate::wire::{Reader, Short};

@@ -11,6 +11,8 @@
 mod captured;
 pub mod client;
 pub mod diff;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod flatten;
 pub mod tree;
 mod writer;
