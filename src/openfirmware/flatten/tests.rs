@@ -9,8 +9,11 @@ use crate::openfirmware::tree::Tree;
 
 const ROOM: usize = 1 << 20;
 
+/// The path of a node, and its properties in order.
+type Content<'t> = (String, Vec<(&'t str, &'t [u8])>);
+
 /// Every node with its properties, in order.
-fn contents(bytes: &[u8]) -> Vec<(String, Vec<(&str, &[u8])>)> {
+fn contents(bytes: &[u8]) -> Vec<Content<'_>> {
     let nodes = Tree::new(bytes).expect("a tree");
     let nodes = nodes.nodes().into_iter().map(|node| {
         let properties = node.properties().map(|property| (property.name, property.value));
