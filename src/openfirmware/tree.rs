@@ -11,6 +11,8 @@
 mod check;
 mod connectors;
 mod memory;
+#[cfg(test)]
+mod tests;
 
 pub use check::Malformed;
 pub use connectors::Connector;

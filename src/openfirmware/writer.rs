@@ -169,15 +169,15 @@ mod tests {
     fn every_cell_of_a_small_tree_is_frozen() {
         let cells = [
             0xd00d_feed,
-            153,
+            137,
             56,
-            148,
+            132,
             40,
             17,
             16,
             0,
             5,
-            92, // header
+            76, // header
             0,
             0,
             0,
