@@ -30,7 +30,11 @@ fn every_boot_argument_stands_there_as_the_guest_explains_it() {
 #[test]
 fn the_stations_are_listed_in_their_order() {
     let all: Vec<String> = Station::ALL.iter().map(|station| format!("`{station}`")).collect();
-    assert!(README.contains(&all.join(", ")), "the README's list of stations is another:\n{}", all.join(", "));
+    assert!(
+        README.contains(&all.join(", ")),
+        "the README's list of stations is another:\n{}",
+        all.join(", ")
+    );
 }
 
 #[test]
