@@ -167,8 +167,11 @@ fn event_sources_come_in_pairs_of_cells() {
 const NAMES: &[u8] = b"\0\0\0\x02LMB 4\0LMB 5\0";
 const TYPES: &[u8] = b"\0\0\0\x02MEM\0MEM\0";
 
+/// The index, the name, the kind and the power domain of a connector.
+type Seen = (u32, String, DrcKind, i32);
+
 /// The four lists of two connectors, some of them replaced.
-fn connectors(replaced: &[(&str, &[u8])]) -> (Vec<(u32, String, DrcKind, i32)>, Vec<String>) {
+fn connectors(replaced: &[(&str, &[u8])]) -> (Vec<Seen>, Vec<String>) {
     let (indexes, domains) = (cells(&[2, 0x8000_0004, 0x8000_0005]), cells(&[2, u32::MAX, 7]));
     let lists: [(&str, &[u8]); 4] = [
         ("ibm,drc-indexes", &indexes),
