@@ -7,7 +7,7 @@ use crate::device::Kind;
 use crate::qemu::process::Exit;
 use crate::qmp::Event;
 use crate::scenario::{Plugged, Stage, is_deletion};
-use crate::trace;
+use crate::trace::{Held, Life};
 use crate::transcript::Transcript;
 use crate::verdict::{Finding, Verdict};
 use paprika::log::{Learned, Outcome, Record, Request, Verdict as GuestVerdict};
@@ -168,15 +168,19 @@ fn used(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Findi
     check("works", device, problem.or_else(|| (!seen).then(|| format!("{connector}: {silence}"))))
 }
 
-/// QEMU's trace agrees that the connector was configured; nothing is concluded where there is no trace.
+/// QEMU's trace agrees that the guest has it, and in the end that it has not; nothing is concluded where there is no trace.
 fn traced(device: &Plugged, connector: DrcIndex, trace: &str) -> Option<Finding> {
-    let mut events = trace::events(trace).filter(|event| event.name.starts_with("spapr_drc_")).peekable();
-    events.peek()?;
-    let configured =
-        events.any(|event| event.name == "spapr_drc_set_configured" && event.connector() == Some(connector));
-    let problem =
-        (!configured).then(|| format!("{connector}: QEMU's trace does not tell that it was configured"));
-    Some(check("is configured, says the trace", device, problem))
+    let life = Life::of(trace, connector)?;
+    let gone = device.stage >= Stage::GivenBack;
+    let problem = match (life.configured, life.holds) {
+        (0, _) => Some("it was never configured"),
+        (_, Held::Nothing) if device.stage < Stage::AskedBack => Some("it holds no device"),
+        (_, Held::Attached) => Some("its device is not configured"),
+        (_, Held::Configured) if gone => Some("it still holds the device"),
+        _ => None,
+    };
+    let problem = problem.map(|problem| format!("{connector}: QEMU's trace says that {problem}"));
+    Some(check("agrees with QEMU's trace", device, problem))
 }
 
 fn deleted(device: &Plugged, events: &[Event]) -> Finding {

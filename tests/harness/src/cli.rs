@@ -19,6 +19,9 @@ const VOF_LIMIT: u64 = 120;
 /// SLOF alone takes several seconds.
 const SLOF_LIMIT: u64 = 240;
 
+/// What a shell says of a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
 /// Boot arguments with which `paprika run` steers the guest itself.
 const STEERED: [&str; 3] = ["hold=", "until=", "then="];
 
@@ -44,7 +47,12 @@ Environment:
   NO_COLOR                       no colours
 
 Exit status:
-  0 passed (or a known defect of this QEMU), 1 failed, 2 wrong usage, 77 skipped, 124 timed out";
+  0    every property held, or what did not is a known defect of this QEMU
+  1    a property was broken, or QEMU ended where it should not
+  2    nothing to judge: wrong usage, no QEMU, no payload, a broken surrounding
+  77   skipped: this QEMU lacks what is needed
+  124  timed out
+  130  interrupted";
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -132,9 +140,9 @@ pub fn main() -> u8 {
     result.unwrap_or_else(|error| {
         eprintln!("paprika: {error:#}");
         match error.downcast_ref::<Stop>() {
-            Some(Stop::Interrupted) => 130,
+            Some(Stop::Interrupted) => INTERRUPTED,
             Some(stop) => stop.verdict().exit_status(),
-            None => 1,
+            None => 2,
         }
     })
 }
@@ -164,7 +172,7 @@ fn run(options: &Options) -> anyhow::Result<u8> {
     if setup.keep {
         println!("kept: {}", machine.directory().display());
     }
-    Ok(outcome.verdict.exit_status())
+    Ok(if signals::asked_to_end() { INTERRUPTED } else { outcome.verdict.exit_status() })
 }
 
 fn is_steered(word: &str) -> bool {

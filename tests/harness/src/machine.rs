@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 
 /// The order that lets a guest go on that holds.
 const GO: &str = "go";
+/// How long a guest may take to its first word, on a busy machine and under the slower firmware.
+const FIRST_WORD_LIMIT: Duration = Duration::from_secs(90);
 /// How long a QEMU that has closed its sockets may take to end.
 const END_LIMIT: Duration = Duration::from_secs(10);
 /// How much of QEMU's standard error is quoted: its end.
@@ -59,6 +61,8 @@ pub struct Machine {
     exit: Option<Exit>,
     started: Instant,
     until: Instant,
+    /// When the guest was set going.
+    running_since: Option<Instant>,
     watcher: Watcher,
     version: Version,
     command: String,
@@ -79,6 +83,7 @@ impl Machine {
     /// Lets the guest run.
     pub fn start(&mut self) -> Result<(), Stop> {
         self.tell("cont");
+        self.running_since = Some(Instant::now());
         self.execute("cont", json!({})).map(drop)
     }
 
@@ -223,7 +228,12 @@ impl Machine {
                 None => Stop::Ended { waiting_for, exit, last_words: self.last_words() },
             });
         }
-        if Instant::now() >= self.until {
+        let late = Instant::now() >= self.until;
+        if let Some(seconds) = self.silent_for().filter(|&silent| late || silent >= FIRST_WORD_LIMIT) {
+            let last_line = self.transcript.tail(1).first().map(|line| line.text.clone()).unwrap_or_default();
+            return Err(Stop::Silent { seconds: seconds.as_secs(), last_line });
+        }
+        if late {
             return Err(Stop::TimedOut { waiting_for });
         }
         self.pump()
@@ -255,6 +265,11 @@ impl Machine {
             }
         }
         Ok(())
+    }
+
+    /// For how long the guest runs that has not said a word yet.
+    fn silent_for(&self) -> Option<Duration> {
+        if self.transcript.boots() > 0 { None } else { self.running_since.map(|since| since.elapsed()) }
     }
 
     /// The guest's own words, where it gave up.

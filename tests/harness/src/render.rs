@@ -105,8 +105,13 @@ impl Show {
             let per_second = if tick_rate == 0 { USUAL_TICK_RATE } else { tick_rate };
             self.clock = Some(Clock { ticks: entry.ticks, per_second, at: line.at });
         }
-        let text = self.colour.paint(tone(&entry.record), &record::words(&entry.record));
-        self.row(&self.guest_time(&entry), entry.station, &text)
+        let text = self.colour.paint(tone(&entry.record), &record::words(&entry.record, self.per_second()));
+        let time = self.guest_time(&entry, line.at);
+        self.row(&time, entry.station, &text)
+    }
+
+    fn per_second(&self) -> u32 {
+        self.clock.map_or(USUAL_TICK_RATE, |clock| clock.per_second)
     }
 
     fn host(&self, at: Duration, who: &str, text: &str, tone: Tone) -> String {
@@ -120,11 +125,19 @@ impl Show {
         format!("{head} {text}").trim_end().to_owned()
     }
 
-    fn guest_time(&self, entry: &Entry<'_>) -> String {
-        let Some(clock) = self.clock else { return String::new() };
-        let ticks = entry.ticks.saturating_sub(clock.ticks);
-        milliseconds(Duration::from_secs_f64(ticks as f64 / f64::from(clock.per_second)))
+    /// The guest's time since its boot. A line arrives later than it was said, the quickest tells best how the two clocks
+    /// stand to each other.
+    fn guest_time(&mut self, entry: &Entry<'_>, arrived: Duration) -> String {
+        let Some(clock) = &mut self.clock else { return String::new() };
+        let since = time(entry.ticks.saturating_sub(clock.ticks), clock.per_second);
+        clock.at = clock.at.min(arrived.saturating_sub(since));
+        milliseconds(since)
     }
+}
+
+/// So many ticks of the time base, as time.
+fn time(ticks: u64, per_second: u32) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / f64::from(per_second.max(1)))
 }
 
 fn milliseconds(time: Duration) -> String {

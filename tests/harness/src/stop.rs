@@ -13,6 +13,13 @@ pub enum Stop {
         /// What did not come.
         waiting_for: String,
     },
+    /// The guest has not said a word.
+    Silent {
+        /// For how long.
+        seconds: u64,
+        /// The last line of the console, which is the firmware's, or nobody's.
+        last_line: String,
+    },
     /// QEMU did not come so far that it could be asked anything.
     NotStarted {
         /// How that showed itself.
@@ -50,7 +57,9 @@ impl Stop {
     /// What a run that stopped so is worth.
     pub fn verdict(&self) -> Verdict {
         match self {
-            Self::TimedOut { .. } | Self::Qmp(QmpError::TimedOut(_)) => Verdict::TimedOut,
+            Self::TimedOut { .. } | Self::Silent { .. } | Self::Qmp(QmpError::TimedOut(_)) => {
+                Verdict::TimedOut
+            }
             Self::Ended { .. } | Self::GuestGaveUp { .. } | Self::Qmp(QmpError::Closed) => Verdict::Crash,
             Self::NotStarted { .. } | Self::Qmp(_) | Self::Interrupted | Self::Broken(_) => Verdict::Error,
         }
@@ -61,6 +70,17 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TimedOut { waiting_for } => write!(f, "the time is over, and {waiting_for} has not come"),
+            Self::Silent { seconds, last_line } => {
+                write!(f, "the guest has not said a word in {seconds} s; ")?;
+                match last_line.as_str() {
+                    "" => f.write_str("the console is empty.\n")?,
+                    line => write!(f, "the console ends with: {line}\n")?,
+                }
+                f.write_str(
+                    "Is that Paprika's payload? Build it with `make payload`, or name it with `--payload PATH`.\n\
+                     A slow machine may need more: `--timeout SECONDS`; `paprika boot` shows the bare console.",
+                )
+            }
             Self::Ended { waiting_for, exit, last_words } => {
                 write!(f, "QEMU {exit} while {waiting_for} was due; {}", Words(last_words))
             }

@@ -3,6 +3,10 @@
 //! Only builds with the `log` trace backend have one (Debian's do); where there is none, nothing is concluded from it.
 //! Set-indicator events are traced at the request, before QEMU knows whether it will refuse it.
 
+mod life;
+
+pub use life::{Held, Life};
+
 use paprika::papr::drc::DrcIndex;
 
 /// One event of the trace.

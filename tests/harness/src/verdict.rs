@@ -42,7 +42,8 @@ impl Verdict {
     pub const fn exit_status(self) -> u8 {
         match self {
             Self::Pass | Self::ExpectedFail | Self::UnexpectedPass => 0,
-            Self::Fail | Self::Error | Self::Crash => 1,
+            Self::Fail | Self::Crash => 1,
+            Self::Error => 2,
             Self::Skip => 77,
             Self::TimedOut => 124,
         }
@@ -124,7 +125,7 @@ mod tests {
             (Verdict::Skip, 77),
             (Verdict::UnexpectedPass, 0),
             (Verdict::Fail, 1),
-            (Verdict::Error, 1),
+            (Verdict::Error, 2),
             (Verdict::TimedOut, 124),
             (Verdict::Crash, 1),
         ];

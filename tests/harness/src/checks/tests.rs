@@ -168,14 +168,27 @@ fn a_shutdown_by_the_host_is_not_the_guests() {
     assert_eq!(problems_of(&saying(good()), &events, "").len(), 1);
 }
 
+/// The life of a connector in QEMU's trace, as it should be: plugged, taken, asked back, released.
+fn traced(connector: DrcIndex, configured_by: &str) -> String {
+    let names = ["attach", configured_by, "unplug_request", "set_allocation_state_finalizing"];
+    names.map(|name| format!("1@2.3:spapr_drc_{name} drc: {:#x}\n", connector.0)).concat()
+}
+
 #[test]
 fn the_trace_is_a_witness_only_where_there_is_one() {
-    let configured =
-        "1@2.3:spapr_drc_set_configured drc: 0x80000004\n1@2.3:spapr_drc_set_configured drc: 0x10000001\n";
-    assert_eq!(problems_of(&saying(good()), &good_events(), configured), []);
-    let one = "1@2.3:spapr_drc_set_configured drc: 0x80000004\n";
-    let problems = problems_of(&saying(good()), &good_events(), one);
-    assert!(matches!(&problems[..], [one] if one.subject == "core"), "{problems:?}");
+    let trace = traced(LMB, "reset") + &traced(CORE, "set_configured");
+    assert_eq!(problems_of(&saying(good()), &good_events(), &trace), []);
+    for (lie, complaint) in [
+        (traced(CORE, "awaiting_quiesce"), "never configured"),
+        (traced(CORE, "set_configured").replace("set_allocation_state_finalizing", "x"), "still holds"),
+        (String::new(), "never configured"),
+    ] {
+        let problems = problems_of(&saying(good()), &good_events(), &(traced(LMB, "reset") + &lie));
+        assert!(
+            matches!(&problems[..], [one] if one.subject == "core" && one.detail.contains(complaint)),
+            "{complaint}: {problems:?}"
+        );
+    }
 }
 
 #[test]

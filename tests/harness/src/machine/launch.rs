@@ -69,6 +69,7 @@ impl Machine {
             exit: None,
             started,
             until,
+            running_since: None,
             watcher,
             version: setup.qemu.version,
             command,

@@ -4,6 +4,7 @@
 //! together with the QEMU that it started. Where `setpriv` is at hand the kernel is told to end it when we are killed
 //! ourselves.
 
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -15,6 +16,9 @@ use std::time::{Duration, Instant};
 
 /// How often a process is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(5);
+
+/// How long a QEMU on the terminal may take to end when it is told to; it restores the terminal's settings meanwhile.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// Of util-linux: becomes the program that it is given, after having told the kernel to end it together with its parent.
 const TIE: &str = "/usr/bin/setpriv";
@@ -84,14 +88,14 @@ impl Process {
         stdout: Stdio,
         stderr: Stdio,
     ) -> io::Result<Self> {
-        let mut command = tied(program, arguments);
+        let mut command = tied(program, arguments, "KILL");
         let child = command.stdin(stdin).stdout(stdout).stderr(stderr).process_group(0).spawn()?;
         Ok(Self { child, group: Group::Own, exit: None })
     }
 
     /// Starts a program on our own terminal.
     pub fn start_in_foreground<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> io::Result<Self> {
-        let child = tied(program, arguments).spawn()?;
+        let child = tied(program, arguments, "TERM").spawn()?;
         Ok(Self { child, group: Group::Foreground, exit: None })
     }
 
@@ -119,15 +123,21 @@ impl Process {
         }
     }
 
-    /// Ends it now, if it has not ended, and reaps it.
+    /// Ends it, if it has not ended, and reaps it: at once, or on our terminal with the time to leave that in order.
     pub fn kill(&mut self) {
         if self.exit().is_some() {
             return;
         }
-        if self.group == Group::Own
-            && let Some(group) = i32::try_from(self.id()).ok().and_then(rustix::process::Pid::from_raw)
-        {
-            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        if let Some(id) = i32::try_from(self.id()).ok().and_then(Pid::from_raw) {
+            match self.group {
+                Group::Own => drop(kill_process_group(id, Signal::KILL)),
+                Group::Foreground => {
+                    let _ = kill_process(id, Signal::TERM);
+                    if self.wait(Instant::now() + GRACE).is_some() {
+                        return;
+                    }
+                }
+            }
         }
         let _ = self.child.kill();
         self.exit = self.child.wait().ok().map(Exit);
@@ -141,10 +151,10 @@ impl Drop for Process {
 }
 
 /// The command, tied to our own life where that can be done.
-fn tied<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) -> Command {
+fn tied<A: AsRef<OsStr>>(program: &Path, arguments: &[A], signal: &str) -> Command {
     let mut command = if Path::new(TIE).is_file() {
         let mut command = Command::new(TIE);
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command.args(["--pdeathsig", signal, "--"]).arg(program);
         command
     } else {
         Command::new(program)

@@ -2,9 +2,11 @@
 
 use paprika::log::{Field, Record, Text};
 use std::fmt::Write as _;
+use std::time::Duration;
 
-/// The record as a person would say it; what has no words of its own is shown field by field.
-pub(super) fn words(record: &Record<'_>) -> String {
+/// The record as a person would say it, with `per_second` ticks of the time base in a second; what has no words of its own
+/// is shown field by field.
+pub(super) fn words(record: &Record<'_>, per_second: u32) -> String {
     match record {
         Record::Note { text } => format!("note: {text}"),
         Record::Problem { severity, what, detail } => format!("{severity} problem: {what}: {detail}"),
@@ -15,6 +17,14 @@ pub(super) fn words(record: &Record<'_>) -> String {
         }
         Record::Event { number, class, resource, action, id, .. } => {
             format!("event {number}: {class} {resource} {action} {id}")
+        }
+        Record::Interrupt { count, irq, taken, drained, events } => {
+            let source = irq.map_or_else(|| "nowhere (spurious)".to_owned(), |irq| format!("{irq:?}"));
+            let time = super::time(drained.saturating_sub(*taken), per_second);
+            format!("interrupt {count} from {source}: {events} events, queue drained after {}", short(time))
+        }
+        Record::Drain { call, mask, events, rc } => {
+            format!("{call} {mask:?} -> {rc} after {events} events")
         }
         Record::Begin { drc, kind, request, learned, event } => {
             let event = event.map(|number| format!(" {number}")).unwrap_or_default();
@@ -40,6 +50,11 @@ pub(super) fn words(record: &Record<'_>) -> String {
         }
         other => by_field(other),
     }
+}
+
+/// A short time, in microseconds.
+fn short(time: Duration) -> String {
+    format!("{:.1} µs", time.as_secs_f64() * 1e6)
 }
 
 fn by_field(record: &Record<'_>) -> String {
@@ -70,12 +85,26 @@ mod tests {
             before: "unusable".into(),
             after: "available".into(),
         };
-        assert_eq!(words(&record), "80000004 lmb allocation-state usable -> success: unusable => available");
+        assert_eq!(
+            words(&record, 1),
+            "80000004 lmb allocation-state usable -> success: unusable => available"
+        );
+    }
+
+    #[test]
+    fn an_interrupt_tells_its_source_and_how_long_the_queue_took() {
+        let of = |irq| Record::Interrupt { count: 2, irq, taken: 1024, drained: 1024 + 64_000, events: 1 };
+        assert_eq!(
+            words(&of(Some(Hex(0x1001))), 512_000_000),
+            "interrupt 2 from 0x1001: 1 events, queue drained after 125.0 µs"
+        );
+        assert!(words(&of(None), 512_000_000).contains("spurious"));
+        assert!(words(&of(None), 0).contains("µs"));
     }
 
     #[test]
     fn a_record_without_words_of_its_own_shows_its_fields() {
         let record = Record::Source { name: "a b".into(), irq: Hex(0x1001), level: false, mask: Hex(1) };
-        assert_eq!(words(&record), "source name=\"a b\" irq=0x1001 level=no mask=0x1");
+        assert_eq!(words(&record, 1), "source name=\"a b\" irq=0x1001 level=no mask=0x1");
     }
 }
