@@ -72,16 +72,6 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
     findings
 }
 
-/// How the guest learned of a device's connectors, once for each time that it did.
-pub fn ways(device: &Plugged, transcript: &Transcript) -> Vec<&'static str> {
-    device
-        .connectors
-        .iter()
-        .flat_map(|&connector| learned(device, connector, transcript))
-        .map(Learned::word)
-        .collect()
-}
-
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
     let begins = transcript.entries_since(device.since).filter_map(|entry| match entry.record {
         Record::Begin { drc, request: Request::Add, learned, .. } if drc == connector => Some(learned),
