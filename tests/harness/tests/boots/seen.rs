@@ -100,10 +100,11 @@ pub(crate) fn judged(
     story: impl FnOnce(&mut Run, &mut Machine) -> Result<(), Stop>,
 ) -> Result<scenario::Report> {
     let outcome = scenario::play(machine, story);
-    if outcome.verdict != Verdict::Pass {
-        let text = report(&outcome, machine.transcript(), Colour::Off);
-        ensure!(outcome.verdict.exit_status() == 0 || outcome.verdict == Verdict::Skip, "{text}");
-        eprintln!("note: QEMU {}: {text}", machine.version());
+    let passes = outcome.verdict.exit_status() == 0 || outcome.verdict == Verdict::Skip;
+    ensure!(passes, "{}", report(&outcome, machine.transcript(), Colour::Off));
+    let news = [Verdict::ExpectedFail, Verdict::UnexpectedPass];
+    for finding in outcome.findings.iter().filter(|finding| news.contains(&finding.verdict)) {
+        eprintln!("note: {finding}");
     }
     Ok(outcome)
 }
