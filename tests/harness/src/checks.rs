@@ -36,6 +36,7 @@ pub fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         evidence.devices.iter().flat_map(|device| of_device(device, evidence)).collect();
     findings.extend(of_log(evidence.transcript));
+    findings.extend(of_version(evidence.transcript));
     if evidence.complete {
         findings.extend(of_end(evidence));
     }
@@ -70,16 +71,6 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// How the guest learned of a device's connectors, once for each time that it did.
-pub fn ways(device: &Plugged, transcript: &Transcript) -> Vec<&'static str> {
-    device
-        .connectors
-        .iter()
-        .flat_map(|&connector| learned(device, connector, transcript))
-        .map(Learned::word)
-        .collect()
 }
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
@@ -206,6 +197,15 @@ pub fn of_log(transcript: &Transcript) -> Vec<Finding> {
         .map(|detail| Finding::other("arrives whole", subject, Verdict::Fail, detail))
         .collect();
     if problems.is_empty() { vec![Finding::pass("arrives whole", subject)] } else { problems }
+}
+
+/// The payload was built from the sources of this tool, else they may not understand each other.
+pub fn of_version(transcript: &Transcript) -> Option<Finding> {
+    let (property, subject) = ("has this tool's version", "the payload");
+    match transcript.foreign() {
+        Some(detail) => Some(Finding::other(property, subject, Verdict::Error, detail)),
+        None => (transcript.boots() > 0).then(|| Finding::pass(property, subject)),
+    }
 }
 
 /// The guest is content and has powered off, and QEMU has ended by itself.

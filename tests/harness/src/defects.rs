@@ -14,6 +14,8 @@ pub enum Step {
     UnplugDimm,
     /// Asking back a core on which code has run.
     UnplugCore,
+    /// Plugging a DIMM, or resetting, after a core went away.
+    AfterCore,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -25,6 +27,7 @@ impl fmt::Display for Step {
             Self::Plug => "plugging",
             Self::UnplugDimm => "unplugging a DIMM",
             Self::UnplugCore => "unplugging a core that has run",
+            Self::AfterCore => "plugging or resetting after a core went away",
             Self::PowerDown => "powering down",
         })
     }
@@ -43,13 +46,24 @@ pub struct Defect {
     pub reason: &'static str,
 }
 
+impl Defect {
+    const fn only_in(version: Version, step: Step, reason: &'static str) -> Self {
+        Self { first: version, last: version, step, reason }
+    }
+}
+
+const DOUBLE_FREE: &str =
+    "aborts (\"double free or corruption\") on every unplug of a core that was ever started, under TCG";
+const AFTER_CORE: &str =
+    "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
+
 /// The list. A range holds only versions in which the crash was seen.
-pub const DEFECTS: &[Defect] = &[Defect {
-    first: Version::new(10, 0, 13),
-    last: Version::new(10, 0, 13),
-    step: Step::UnplugCore,
-    reason: "aborts (\"double free or corruption\") on every unplug of a core that was ever started, under TCG",
-}];
+pub const DEFECTS: &[Defect] = &[
+    Defect::only_in(Version::new(10, 0, 13), Step::UnplugCore, DOUBLE_FREE),
+    Defect::only_in(Version::new(7, 2, 22), Step::AfterCore, AFTER_CORE),
+    Defect::only_in(Version::new(10, 0, 2), Step::AfterCore, AFTER_CORE),
+    Defect::only_in(Version::new(10, 0, 13), Step::AfterCore, AFTER_CORE),
+];
 
 /// The defect that explains a crash of this QEMU at this step.
 pub fn explaining(version: Version, step: Step) -> Option<&'static Defect> {
@@ -68,6 +82,8 @@ mod tests {
             (Version::new(10, 0, 2), Step::UnplugCore),
             (Version::new(7, 2, 22), Step::UnplugCore),
             (Version::new(11, 1, 3), Step::UnplugCore),
+            (Version::new(11, 1, 3), Step::AfterCore),
+            (Version::new(7, 2, 22), Step::Plug),
         ] {
             assert_eq!(explaining(version, step), None, "{version} {step}");
         }
