@@ -28,7 +28,7 @@ fetch() {
     suite=$1
     work=$top/.work-$suite
     rm -rf "$work"
-    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/root"
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/system"
     : >"$work/status"
     source_line "$suite" >"$work/sources.list"
     set -- -o "Dir::Etc::SourceList=$work/sources.list" -o Dir::Etc::SourceParts=/dev/null \
@@ -41,12 +41,12 @@ fetch() {
     if [ -x "$top/$version/qemu-system-ppc64" ]; then rm -rf "$work"; return; fi
     say "fetching QEMU $version"
     apt-get "$@" -y --no-install-recommends --download-only install qemu-system-ppc >>"$work/log" 2>&1 || return 1
-    for package in "$work"/cache/archives/*.deb; do dpkg-deb -x "$package" "$work/root"; done
+    for package in "$work"/cache/archives/*.deb; do dpkg-deb -x "$package" "$work/system"; done
     # Documentation and programs that QEMU does not start are a good part of it.
-    rm -rf "$work/root/usr/share/doc" "$work/root/usr/share/man" "$work/root/usr/share/locale" "$work/root/var"
+    rm -rf "$work/system/usr/share/doc" "$work/system/usr/share/man" "$work/system/usr/share/locale" "$work/system/var"
     rm -rf "${top:?}/$version"
     mkdir -p "$top/$version"
-    mv "$work/root" "$top/$version/root"
+    mv "$work/system" "$top/$version/system"
     wrapper >"$top/$version/qemu-system-ppc64"
     chmod +x "$top/$version/qemu-system-ppc64"
     rm -rf "$work"
@@ -57,7 +57,7 @@ wrapper() {
     cat <<'END'
 #!/bin/sh
 # Starts the QEMU of this folder with the libraries of this folder.
-here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)/root
+here=$(cd "$(dirname "$(readlink -f "$0")")" && pwd)/system
 arch=$(uname -m)-linux-gnu
 loader=$(echo "$here"/usr/lib/"$arch"/ld-linux-*.so.* "$here"/lib*/ld-linux-*.so.* | tr ' ' '\n' | while read -r file; do
     if [ -e "$file" ]; then echo "$file"; fi
