@@ -2,7 +2,7 @@
 //!
 //! Everything that the firmware or the hypervisor hands us is big-endian and of a length that it chose. Every parser
 //! therefore reads through [`Reader`], which checks each length in one place and says which item was cut short. What
-//! the other side sends is never a Rust enum: [`open_enum!`] makes a newtype that names the known values and keeps
+//! the other side sends is never a Rust enum: `open_enum!` makes a newtype that names the known values and keeps
 //! the unknown ones.
 
 use core::fmt;

@@ -1,7 +1,7 @@
 //! The guest's life: what it does when, and what it says about it.
 //!
 //! [`guest`] is the guest itself. Each chapter of its life is a file with methods of it, in the order in which
-//! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`], [`handover`], [`connectors`], [`listening`] with
+//! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`], [`handover`], [`connectors`] with [`using`], [`listening`] with
 //! [`events`], [`ending`]. The rest is what the chapters stand on.
 
 pub mod arguments;
@@ -17,7 +17,9 @@ pub mod journal;
 pub mod listening;
 pub mod negotiation;
 pub mod numbered;
+pub mod orders;
 pub mod resources;
 pub mod station;
 pub mod trees;
+pub mod using;
 pub mod waking;

@@ -1,6 +1,6 @@
 //! The log: what the guest says, in lines that a person can read and the host can trust.
 //!
-//! [`Record`] is everything that the guest can say. The guest writes records with [`write`], the host reads them with
+//! [`Record`] is everything that the guest can say. The guest writes records with [`write()`], the host reads them with
 //! [`parse`]; both come from this one place, and a test proves that every record survives the way there and back.
 
 mod field;

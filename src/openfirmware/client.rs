@@ -9,6 +9,9 @@
 //!
 //! Ref: IEEE 1275 6.3.2, QEMU hw/ppc/vof.c
 
+#[cfg(test)]
+mod tests;
+
 use crate::machine::{Arg, ClientInterface, ServiceError};
 use crate::papr::status::ReturnCode;
 use core::ffi::CStr;

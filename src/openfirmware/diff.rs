@@ -2,10 +2,14 @@
 //!
 //! A handle is not a fact. VOF numbers all its nodes anew at CAS, and SLOF the ones that it replaces, so a node's own
 //! handle is left out, and a property that points to other nodes is compared by where it points. What is a number of
-//! the firmware's for something that it has opened cannot be looked up in a tree, and is left out as well.
+//! the firmware's for something that it has opened cannot be looked up in a tree, and is left out as well; so is SLOF's
+//! mark of the flattened tree that a node came from last, which changes in all of them.
 //!
 //! Both trees are sorted by path, and their nodes by name, and then read side by side. Two nodes of one path, which a
 //! firmware can have, are compared in the order in which they stand.
+
+#[cfg(test)]
+mod tests;
 
 use super::tree::{Node, Tree};
 use crate::log::Change;
@@ -16,8 +20,8 @@ use alloc::vec::Vec;
 use core::cmp::Ordering;
 use fdt::node::NodeProperty;
 
-/// What names a node itself.
-const OWN_HANDLES: &[&str] = &["phandle", "linux,phandle", "ibm,phandle"];
+/// What names a node itself, and SLOF's mark.
+const IGNORED: &[&str] = &["phandle", "linux,phandle", "ibm,phandle", "slof,from-fdt"];
 /// What the firmware has opened, in `/chosen`.
 const INSTANCES: &[&str] = &["stdin", "stdout", "mmu", "memory", "cpu"];
 /// Properties all of whose cells name nodes.
@@ -129,7 +133,7 @@ fn side_by_side<'s, T, K: Ord + ?Sized>(
 fn sorted_properties<'t>(node: &Node<'_, 't>) -> Vec<NodeProperty<'t>> {
     let ignored = if node.path() == "/chosen" { INSTANCES } else { &[] };
     let mut properties: Vec<_> = node.properties().collect();
-    properties.retain(|property| !OWN_HANDLES.contains(&property.name) && !ignored.contains(&property.name));
+    properties.retain(|property| !IGNORED.contains(&property.name) && !ignored.contains(&property.name));
     properties.sort_by(|one, other| one.name.cmp(other.name));
     properties
 }

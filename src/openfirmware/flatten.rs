@@ -10,6 +10,9 @@
 //!
 //! The firmware's tree is not trusted to end: depth, nodes and properties are bounded, and the size has a limit.
 
+#[cfg(test)]
+mod tests;
+
 use super::Problem;
 use super::client::{self, ClientError, NAME_MAX, PATH_MAX, Phandle};
 use super::tree::{Malformed, Tree};

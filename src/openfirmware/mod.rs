@@ -7,8 +7,12 @@
 //!
 //! Nothing here trusts the tree: what cannot be read becomes a [`Problem`], and what can be read is handed out.
 
+#[cfg(test)]
+mod captured;
 pub mod client;
 pub mod diff;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod flatten;
 pub mod tree;
 mod writer;

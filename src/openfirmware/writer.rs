@@ -167,40 +167,13 @@ mod tests {
 
     #[test]
     fn every_cell_of_a_small_tree_is_frozen() {
+        #[rustfmt::skip]
         let cells = [
-            0xd00d_feed,
-            153,
-            56,
-            148,
-            40,
-            17,
-            16,
-            0,
-            5,
-            92, // header
-            0,
-            0,
-            0,
-            0, // reserve map
-            1,
-            0,
-            3,
-            3,
-            0,
-            0x7879_7a00, // root
-            1,
-            0x6e6f_6465,
-            0x4031_0000,
-            3,
-            0,
-            0,
-            3,
-            4,
-            2,
-            0x0102_0304,
-            2, // node
-            2,
-            9,
+            0xd00d_feed, 137, 56, 132, 40, 17, 16, 0, 5, 76, // header
+            0, 0, 0, 0, // reserve map
+            1, 0, 3, 3, 0, 0x7879_7a00, // root
+            1, 0x6e6f_6465, 0x4031_0000, 3, 0, 0, 3, 4, 2, 0x0102_0304, 2, // node
+            2, 9,
         ];
         let mut expected: Vec<u8> = cells.iter().flat_map(|cell: &u32| cell.to_be_bytes()).collect();
         expected.extend(b"a\0bc\0");

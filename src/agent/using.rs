@@ -1,0 +1,74 @@
+//! Using: what was acquired is really used, each kind in its way, before the guest calls it taken.
+
+use super::connectors::Errand;
+use super::guest::Guest;
+use super::resources::cpu::Threads;
+use super::resources::memory;
+use super::station::Station;
+use crate::machine::Machine;
+use crate::papr::drc::{DrcIndex, DrcKind};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+impl<M: Machine> Guest<M> {
+    /// Uses what a connector brought.
+    ///
+    /// # Errors
+    /// In words, when it does not work; nothing of it is in use then.
+    pub(super) fn make_use(&mut self, errand: &Errand) -> Result<(), String> {
+        match errand.kind {
+            DrcKind::LMB => self.try_memory(errand.index),
+            DrcKind::CPU => {
+                let servers = self.servers(errand)?;
+                self.threads(errand.index).start(&servers)?;
+                self.reach(Station::SecondaryStarted);
+                Ok(())
+            }
+            kind => Err(format!("this guest has no use for a {kind}")),
+        }
+    }
+
+    /// Stops using it.
+    ///
+    /// # Errors
+    /// In words, when that does not work; it stays in use then.
+    pub(super) fn stop_use(&mut self, errand: &Errand) -> Result<(), String> {
+        match errand.kind {
+            DrcKind::CPU => {
+                let servers = self.servers(errand)?;
+                if servers.contains(&self.facts.boot_server) {
+                    return Err("this guest runs on that core".to_string());
+                }
+                self.threads(errand.index).stop(&servers)
+            }
+            // Memory is not touched again once its pages have been tried.
+            _ => Ok(()),
+        }
+    }
+
+    fn threads(&mut self, index: DrcIndex) -> Threads<'_, M> {
+        Threads { machine: &mut self.machine, tokens: &self.tokens, drc: Some(index) }
+    }
+
+    fn try_memory(&mut self, index: DrcIndex) -> Result<(), String> {
+        let Some(page) = self.arguments.memtest.stride() else { return Ok(()) };
+        let range = self.facts.blocks.range(index);
+        let range = range.ok_or_else(|| "the tree does not say where this block is".to_string())?;
+        let (record, result) = memory::try_block(self.machine.bare(), index, range, page);
+        self.say(&record);
+        result
+    }
+
+    /// The threads of a core: as its fragment says, or as the tree did; once known they are remembered.
+    fn servers(&mut self, errand: &Errand) -> Result<Vec<u32>, String> {
+        const PROPERTY: &str = "ibm,ppc-interrupt-server#s";
+        if let Some(property) = errand.fragment.as_ref().and_then(|fragment| fragment.property(PROPERTY)) {
+            let servers: Vec<u32> = property.cells().collect();
+            self.facts.know_core(errand.index, servers.clone());
+            return Ok(servers);
+        }
+        let servers = self.facts.servers_of(errand.index).map(<[u32]>::to_vec);
+        servers.ok_or_else(|| format!("nothing says which threads the core has: no {PROPERTY}"))
+    }
+}
