@@ -8,9 +8,9 @@ use crate::qemu::process::Exit;
 use crate::qmp::Event;
 use crate::scenario::{Plugged, Stage, is_deletion};
 use crate::trace::{Held, Life};
-use crate::transcript::Transcript;
+use crate::transcript::{Line, Transcript};
 use crate::verdict::{Finding, Verdict};
-use paprika::log::{Learned, Outcome, Record, Request, Verdict as GuestVerdict};
+use paprika::log::{Damage, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::status::Status;
 
@@ -35,7 +35,7 @@ pub struct Evidence<'e> {
 pub fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         evidence.devices.iter().flat_map(|device| of_device(device, evidence)).collect();
-    findings.extend(of_log(evidence.transcript));
+    findings.extend(of_log(evidence.transcript, evidence.complete));
     findings.extend(of_version(evidence.transcript));
     if evidence.complete {
         findings.extend(of_end(evidence));
@@ -55,8 +55,18 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
         }
     }
     if device.stage >= Stage::AskedBack {
+        // A run that stopped here is not asked for an answer that it did not wait for.
+        let answered = |connector| {
+            let mut ended = evidence.transcript.entries_since(device.since).map(|entry| entry.record);
+            ended.any(|record| {
+                matches!(record, Record::Done { drc, request: Request::Remove, .. } if drc == connector)
+            })
+        };
         for &connector in &device.connectors {
-            findings.push(ended(device, connector, evidence.transcript, Request::Remove, Outcome::Released));
+            if device.stage >= Stage::GivenBack || answered(connector) {
+                let log = evidence.transcript;
+                findings.push(ended(device, connector, log, Request::Remove, Outcome::Released));
+            }
         }
     }
     if device.stage >= Stage::GivenBack {
@@ -187,11 +197,18 @@ fn deleted(device: &Plugged, events: &[Event]) -> Finding {
     check("DEVICE_DELETED", device, problem)
 }
 
-/// The log is whole: no line lost, none damaged.
-pub fn of_log(transcript: &Transcript) -> Vec<Finding> {
+/// The log is whole: no line lost, none damaged. Where QEMU was cut off, the last line may be cut, too.
+pub fn of_log(transcript: &Transcript, complete: bool) -> Vec<Finding> {
     let subject = "the guest's log";
     let gaps = transcript.gaps().iter().map(ToString::to_string);
-    let damaged = transcript.damaged().map(|(line, damage)| format!("{damage}: {}", line.text));
+    let last = transcript.lines().last();
+    let cut_off = |line: &Line, damage| {
+        !complete && damage == Damage::Unfinished && last.is_some_and(|last| last == line)
+    };
+    let damaged = transcript
+        .damaged()
+        .filter(|(line, damage)| !cut_off(line, *damage))
+        .map(|(line, damage)| format!("{damage}: {}", line.text));
     let problems: Vec<Finding> = gaps
         .chain(damaged)
         .map(|detail| Finding::other("arrives whole", subject, Verdict::Fail, detail))

@@ -40,20 +40,22 @@ pub struct Defect {
     pub first: Version,
     /// The last version that is known to have it.
     pub last: Version,
-    /// When QEMU crashes.
+    /// When QEMU crashes: then, or later, as what is corrupted may be used later.
     pub step: Step,
+    /// Whether it does so every time.
+    pub certain: bool,
     /// Why, and who knows of it.
     pub reason: &'static str,
 }
 
 impl Defect {
     const fn only_in(version: Version, step: Step, reason: &'static str) -> Self {
-        Self { first: version, last: version, step, reason }
+        Self { first: version, last: version, step, certain: false, reason }
     }
 }
 
 const DOUBLE_FREE: &str =
-    "aborts (\"double free or corruption\") on every unplug of a core that was ever started, under TCG";
+    "corrupts its heap when a core is unplugged that was ever started, under TCG; often it aborts at once";
 const AFTER_CORE: &str =
     "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
 
@@ -65,9 +67,11 @@ pub const DEFECTS: &[Defect] = &[
     Defect::only_in(Version::new(10, 0, 13), Step::AfterCore, AFTER_CORE),
 ];
 
-/// The defect that explains a crash of this QEMU at this step.
-pub fn explaining(version: Version, step: Step) -> Option<&'static Defect> {
-    DEFECTS.iter().find(|defect| defect.step == step && (defect.first..=defect.last).contains(&version))
+/// The defect that explains a crash of this QEMU after these steps.
+pub fn explaining(version: Version, steps: &[Step]) -> Option<&'static Defect> {
+    DEFECTS
+        .iter()
+        .find(|defect| steps.contains(&defect.step) && (defect.first..=defect.last).contains(&version))
 }
 
 #[cfg(test)]
@@ -75,8 +79,9 @@ mod tests {
     use super::{Step, Version, explaining};
 
     #[test]
-    fn a_crash_is_expected_only_of_that_version_at_that_step() {
-        assert!(explaining(Version::new(10, 0, 13), Step::UnplugCore).is_some());
+    fn a_crash_is_expected_only_of_that_version_from_that_step_on() {
+        assert!(explaining(Version::new(10, 0, 13), &[Step::Boot, Step::UnplugCore]).is_some());
+        assert!(explaining(Version::new(10, 0, 13), &[Step::UnplugCore, Step::PowerDown]).is_some());
         for (version, step) in [
             (Version::new(10, 0, 13), Step::UnplugDimm),
             (Version::new(10, 0, 2), Step::UnplugCore),
@@ -85,7 +90,7 @@ mod tests {
             (Version::new(11, 1, 3), Step::AfterCore),
             (Version::new(7, 2, 22), Step::Plug),
         ] {
-            assert_eq!(explaining(version, step), None, "{version} {step}");
+            assert_eq!(explaining(version, &[Step::Boot, step]), None, "{version} {step}");
         }
     }
 }
