@@ -38,21 +38,21 @@ copy_up:
 	.globl	memmove
 	.type	memmove, @function
 memmove:
-	mr	9, 3
+	mr	9, 3				// r3 stays
 	sub	8, 3, 4				// to - from as an unsigned number is at least n
 	cmpld	8, 5				// unless `to` lies inside what is still to be read:
 	bge	copy_up				// then from the last byte to the first
 	cmpldi	5, 0
-	beqlr
-	add	4, 4, 5
+	beqlr					// nothing to do
+	add	4, 4, 5				// both behind their ends
 	add	9, 9, 5
-	andi.	8, 5, 7
+	andi.	8, 5, 7				// the odd bytes are at the top
 	beq	2f
 	mtctr	8
-1:	lbzu	7, -1(4)
+1:	lbzu	7, -1(4)			// the pointers go down with it
 	stbu	7, -1(9)
 	bdnz	1b
-2:	srdi.	8, 5, 3
+2:	srdi.	8, 5, 3				// then whole doublewords
 	beqlr
 	mtctr	8
 3:	ldu	7, -8(4)
@@ -65,17 +65,17 @@ memmove:
 	.globl	memset
 	.type	memset, @function
 memset:
-	mr	9, 3
+	mr	9, 3				// r3 stays
 	rlwimi	4, 4, 8, 16, 23			// the byte into two,
 	rlwimi	4, 4, 16, 0, 15			// four
 	rldimi	4, 4, 32, 0			// and eight
-	srdi.	8, 5, 3
+	srdi.	8, 5, 3				// whole doublewords
 	beq	2f
 	mtctr	8
 1:	std	4, 0(9)
 	addi	9, 9, 8
 	bdnz	1b
-2:	andi.	8, 5, 7
+2:	andi.	8, 5, 7				// and what is left
 	beqlr
 	mtctr	8
 3:	stb	4, 0(9)
@@ -91,17 +91,17 @@ memset:
 	.type	bcmp, @function
 memcmp:
 bcmp:
-	srdi.	8, 5, 3
+	srdi.	8, 5, 3				// whole doublewords
 	beq	2f
 	mtctr	8
 1:	ld	6, 0(3)				// big-endian: the order of doublewords is that of their bytes
 	ld	7, 0(4)
 	cmpld	6, 7
-	bne	5f
+	bne	5f				// the first that differ decide
 	addi	3, 3, 8
 	addi	4, 4, 8
 	bdnz	1b
-2:	andi.	8, 5, 7
+2:	andi.	8, 5, 7				// and what is left
 	beq	4f
 	mtctr	8
 3:	lbz	6, 0(3)
@@ -111,10 +111,10 @@ bcmp:
 	addi	3, 3, 1
 	addi	4, 4, 1
 	bdnz	3b
-4:	li	3, 0
+4:	li	3, 0				// alike
 	blr
-5:	li	3, 1
+5:	li	3, 1				// a is greater
 	bgtlr
-	li	3, -1
+	li	3, -1				// or less
 	blr
 	.size	memcmp, . - memcmp

@@ -23,10 +23,10 @@ vectors_start:
 	// One entry: 20 bytes, which fits the closest spacing that there is (32 bytes).
 	.macro	vector address
 	.org	\address - {low_start}
-	mtsprg	2, 13
-	mfsprg	13, 1
-	std	12, {block_scratch}(13)
-	li	12, \address
+	mtsprg	2, 13			// r13 is kept in SPRG2 ...
+	mfsprg	13, 1			// ... and becomes the block
+	std	12, {block_scratch}(13)	// r12 is free ...
+	li	12, \address		// ... to say which vector this is
 	b	common
 	.endm
 
@@ -62,8 +62,8 @@ vectors_start:
 
 	.org	0x1700 - {low_start}
 common:
-	std	11, {block_scratch} + 8(13)
-	mfcr	11
+	std	11, {block_scratch} + 8(13)	// one more register to work with
+	mfcr	11			// the comparisons below would lose it
 	std	11, {block_scratch} + 16(13)
 	cmpldi	12, {external}
 	beq	external
@@ -74,29 +74,30 @@ common:
 	lis	11, 0x7fff
 	ori	11, 11, 0xffff
 	mtdec	11
-	ld	11, {block_ticks}(13)
+	ld	11, {block_ticks}(13)	// one more tick
 	addi	11, 11, 1
 	std	11, {block_ticks}(13)
 	b	leave
 
+	// The external interrupt: when it came, and that it came. Who it is from is asked later, by H_XIRR.
 external:
-	mftb	11
+	mftb	11			// when
 	std	11, {block_taken_at}(13)
-	ld	11, {block_taken}(13)
+	ld	11, {block_taken}(13)	// how many
 	addi	11, 11, 1
 	std	11, {block_taken}(13)
 
 	// Back to where we were, with MSR[EE] off: nothing more is taken before the loop has looked.
 leave:
-	mfsrr1	11
+	mfsrr1	11			// the MSR to return to
 	rldicl	11, 11, 48, 1			// EE to the top and away
-	rotldi	11, 11, 16
+	rotldi	11, 11, 16		// and all others back to their places
 	mtsrr1	11
-	ld	11, {block_scratch} + 16(13)
+	ld	11, {block_scratch} + 16(13)	// CR as it was
 	mtcrf	0xff, 11
-	ld	11, {block_scratch} + 8(13)
+	ld	11, {block_scratch} + 8(13)	// and the registers
 	ld	12, {block_scratch}(13)
-	mfsprg	13, 2
+	mfsprg	13, 2			// the block is let go last
 	rfid
 	b	.				// (no processor goes on after rfid)
 
@@ -115,15 +116,15 @@ unexpected:
 	std	\reg, {block_frame} + 8 * \reg(13)
 	.endr
 	std	12, {block_frame} + 8 * 32(13)	// the vector
-	mfsrr0	10
+	mfsrr0	10			// where it happened
 	std	10, {block_frame} + 8 * 33(13)
-	mfsrr1	10
+	mfsrr1	10			// and in which state
 	std	10, {block_frame} + 8 * 34(13)
-	mfdar	10
+	mfdar	10			// the data address
 	std	10, {block_frame} + 8 * 35(13)
-	mfdsisr	10
+	mfdsisr	10			// and what was wrong with it
 	std	10, {block_frame} + 8 * 36(13)
-	mflr	10
+	mflr	10			// for the back trace
 	std	10, {block_frame} + 8 * 37(13)
 	mfctr	10
 	std	10, {block_frame} + 8 * 38(13)
@@ -133,18 +134,18 @@ unexpected:
 	std	10, {block_frame} + 8 * 40(13)
 
 	// A stack that is certainly whole, our table of contents, and the machine state that Rust needs.
-	ld	1, {block_emergency_top}(13)
-	addi	1, 1, -{frame}
+	ld	1, {block_emergency_top}(13)	// a stack of its own
+	addi	1, 1, -{frame}		// room for a frame
 	li	0, 0
-	std	0, 0(1)
-	std	0, 16(1)
+	std	0, 0(1)			// no caller: the back chain ends here
+	std	0, 16(1)		// and no return address
 	ld	2, {block_toc}(13)
-	mfmsr	10
+	mfmsr	10			// 64-bit, floating point and vectors on
 	ori	10, 10, {msr_15_0}
 	oris	10, 10, {msr_31_16}
 	mtmsrd	10
 	isync
-	mr	3, 13
+	mr	3, 13			// its argument: the block
 	ld	12, {block_handler}(13)		// ELFv2: r12 holds the address of the function that is entered
 	mtctr	12
 	bctrl

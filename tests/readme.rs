@@ -1,6 +1,7 @@
 //! The README says what is so: its tables and its examples are held against the code.
 
 use paprika::agent::arguments::Arguments;
+use paprika::agent::hold::Order;
 use paprika::agent::station::Station;
 use paprika::log::{self, Record};
 
@@ -35,6 +36,13 @@ fn the_stations_are_listed_in_their_order() {
         "the README's list of stations is another:\n{}",
         all.join(", ")
     );
+}
+
+#[test]
+fn every_order_is_explained() {
+    for order in Order::ALL {
+        assert!(README.contains(&format!("`{order}`")), "the README does not explain `{order}`");
+    }
 }
 
 #[test]

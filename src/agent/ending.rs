@@ -49,7 +49,7 @@ impl<M: Machine> Guest<M> {
 
     /// What is said when a call that should not return has returned. A reboot may return before it happens, and then
     /// says so with success.
-    fn refused(&mut self, what: &'static str, answer: Result<Status, Missing>) {
+    pub(super) fn refused(&mut self, what: &'static str, answer: Result<Status, Missing>) {
         match answer {
             Ok(Status::SUCCESS) => {}
             Ok(rc) => self.problem(Severity::Fatal, what, format!("{rc}")),

@@ -16,17 +16,21 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 impl<M: Machine> Guest<M> {
-    /// Acts on events in their order.
-    pub(super) fn act_on(&mut self, logs: Vec<RawLog>) -> Chapter {
-        // All of them are told before the first is acted on: should that be the guest's end, none is lost.
-        let first = self.tally.events + 1;
-        for log in &logs {
+    /// Tells what came out of the queue, and keeps it until it is its turn. Nothing is acted on before all of it is
+    /// told: should acting be the guest's end, none is lost.
+    pub(super) fn keep(&mut self, logs: Vec<RawLog>) {
+        for log in logs {
             self.tally.events += 1;
-            self.tell(self.tally.events, log);
+            self.tell(self.tally.events, &log);
+            self.waiting.push_back((self.tally.events, log));
         }
-        for (number, log) in (first..).zip(&logs) {
+    }
+
+    /// Acts on what was kept, in its order.
+    pub(super) fn act(&mut self) -> Chapter {
+        while let Some((number, log)) = self.waiting.pop_front() {
             self.reach(Station::EventTaken);
-            self.follow(number, log)?;
+            self.follow(number, &log)?;
         }
         Ok(())
     }

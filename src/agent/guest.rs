@@ -5,6 +5,7 @@
 use super::arguments::Arguments;
 use super::facts::Facts;
 use super::journal;
+use super::listening::RawLog;
 use super::numbered::Numbered;
 use super::station::Station;
 use crate::hotplug::inventory::Inventory;
@@ -12,6 +13,7 @@ use crate::log::{Record, Severity, Text};
 use crate::machine::Machine;
 use crate::openfirmware::flatten::FlatTree;
 use crate::papr::rtas::{Calls, Tokens};
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -51,12 +53,14 @@ pub struct Guest<M> {
     pub(super) tokens: Tokens,
     /// RTAS is up.
     pub(super) rtas_up: bool,
-    /// The tree before CAS, until it has been compared with the one after it.
+    /// The tree as it was read last, while there is a firmware that could make another of it.
     pub(super) before: Option<FlatTree>,
     /// What the guest knows of each connector.
     pub(super) inventory: Inventory,
     /// What it has seen so far.
     pub(super) tally: Tally,
+    /// Events that were taken and told, and not acted on yet, with their numbers.
+    pub(super) waiting: VecDeque<(u32, RawLog)>,
     /// The platform has asked the guest to end.
     pub(super) over: bool,
     visits: Vec<u32>,
@@ -74,6 +78,7 @@ impl<M: Machine> Guest<M> {
             before: None,
             inventory: Inventory::new(),
             tally: Tally::default(),
+            waiting: VecDeque::new(),
             over: false,
             visits: Vec::new(),
         }
@@ -113,7 +118,10 @@ impl<M: Machine> Guest<M> {
         *visit += 1;
         let visit = *visit;
         if self.machine.holds().matches(station, visit) {
-            self.machine.hold(station.word(), visit);
+            self.machine.say_hold(station.word(), visit);
+            self.obey_until_go();
+            // An order may have led elsewhere.
+            journal::set_station(station.word());
         }
         if let Some(crash) = self.arguments.crash.filter(|crash| crash.at == station && visit == 1) {
             self.note(format_args!("crash={} was asked for", crash.kind));

@@ -55,6 +55,7 @@ impl<M: Machine> Guest<M> {
         self.close_firmware("quiesce");
         // Whatever it answered, it is not called any more.
         self.machine.retire_firmware();
+        self.before = None;
         if let Err(problem) = quiet {
             self.problem(crate::log::Severity::Major, "quiesce", problem.to_string());
         }

@@ -1,4 +1,4 @@
-//! Holding: the guest says where it is, and waits for a line from the host.
+//! Holding: the guest says where it is, and waits for an order from the host.
 //!
 //! While it waits it touches nothing that a hotplug is about. It looks at the terminal and gives the processor away in
 //! between: a guest that asks in a tight loop keeps QEMU's main loop from its work.
@@ -7,8 +7,32 @@ use super::journal;
 use crate::log::{Record, Severity};
 use crate::machine::{Clock, Hypervisor};
 use crate::papr::hcall::{Hcall, TERM_CHARS};
+use crate::word_enum;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
+
+word_enum! {
+    /// What the host can tell a guest that holds.
+    pub enum Order {
+        /// Go on.
+        Go = "go",
+        /// Take what is in the queue with check-exception, and keep it until it is its turn.
+        Poll = "poll",
+        /// The same with event-scan.
+        EventScan = "event-scan",
+        /// Switch the event sources on.
+        Arm = "arm",
+        /// Switch the event sources off.
+        Mask = "mask",
+        /// Reset the machine.
+        Reset = "reset",
+        /// Negotiate once more.
+        Cas = "cas",
+        /// Read every sensor and every source, and say what is not as in an empty machine.
+        Dump = "dump",
+    }
+}
 
 /// The longest line that is taken from the host; what is longer is cut.
 const LINE: usize = 128;
@@ -53,20 +77,22 @@ impl Typed {
     }
 }
 
-/// Says `hold`, and waits until the host says `go`.
-pub fn hold<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, hold: &Record<'_>) {
-    journal::say(machine, hold);
+/// Waits for one of these orders. What else comes is named, and the waiting goes on.
+pub fn order<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Order {
     loop {
         let mut line = [0; LINE];
         let len = typed.line(machine, &mut line);
-        match String::from_utf8_lossy(&line[..len]).trim() {
-            "" => {}
-            "go" => {
-                journal::say(machine, &Record::Order { line: "go".into() });
-                return;
+        let line = String::from_utf8_lossy(&line[..len]);
+        let line = line.trim();
+        match known.iter().find(|order| order.word() == line) {
+            Some(order) => {
+                journal::say(machine, &Record::Order { line: line.into() });
+                return *order;
             }
-            other => {
-                let detail = format!("{other:?} is no order; `go` goes on");
+            None if line.is_empty() => {}
+            None => {
+                let words: Vec<&str> = known.iter().map(|order| order.word()).collect();
+                let detail = format!("{line:?} is no order here; these are: {}", words.join(", "));
                 let problem = Record::Problem {
                     severity: Severity::Minor,
                     what: "order".into(),
@@ -80,8 +106,7 @@ pub fn hold<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, hold: &Re
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Hcall, Hypervisor, Typed, hold};
-    use crate::log::Record;
+    use super::{Clock, Hcall, Hypervisor, Order, Typed, order};
     use crate::papr::hcall::Reply;
     use crate::papr::status::ReturnCode;
 
@@ -125,17 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn it_waits_for_go_and_names_what_is_no_order() {
-        let typed = b"\r\njump\ngo\n".to_vec();
+    fn it_waits_for_an_order_and_names_what_is_none() {
+        let typed = b"\r\njump\ndump\ngo\n".to_vec();
         let mut typist = Typist { typed, shown: String::new(), pauses: 0 };
-        hold(
-            &mut typist,
-            &mut Typed::default(),
-            &Record::Hold { station: "before-cas".into(), visit: 1, calls: 7 },
-        );
-        assert!(typist.shown.contains("hold station=before-cas visit=1 calls=7"), "{}", typist.shown);
+        let mut kept = Typed::default();
+        assert_eq!(order(&mut typist, &mut kept, &[Order::Dump, Order::Go]), Order::Dump);
+        assert_eq!(order(&mut typist, &mut kept, &[Order::Go]), Order::Go);
         assert!(typist.shown.contains("\"jump\"%20is%20no%20order"), "{}", typist.shown);
-        assert!(typist.shown.contains("order line=go"));
+        assert!(typist.shown.contains("order line=dump") && typist.shown.contains("order line=go"));
         assert!(typist.pauses > 0, "it gave the processor away");
     }
 }

@@ -44,24 +44,32 @@ impl<M: Machine> Guest<M> {
     /// Arms the handler, and drains the queue once, whatever the interrupt did: what was queued while nobody could
     /// listen has no interrupt of its own any more.
     pub fn arm_the_handler(&mut self) -> Chapter {
-        for source in self.facts.sources.clone() {
-            self.route(source.irq, PRIORITY_EVENTS)?;
-        }
+        self.switch_sources(PRIORITY_EVENTS)?;
         interrupts::open(&mut self.machine);
         self.reach(Station::HandlerArmed);
-        let mut logs = self.event_scan()?;
-        logs.extend(self.drain(0)?);
-        self.act_on(logs)
+        self.scan()?;
+        self.poll()
+    }
+
+    /// Routes every event source to this processor with a priority; [`PRIORITY_MASKED`] switches it off.
+    pub(super) fn switch_sources(&mut self, priority: u8) -> Chapter {
+        for source in self.facts.sources.clone() {
+            self.route(source.irq, priority)?;
+        }
+        Ok(())
     }
 
     /// The rest of the guest's life: waits, listens, acts.
     pub fn live(&mut self) -> Chapter {
-        while !self.is_over() {
+        loop {
+            self.act()?;
+            if self.is_over() {
+                return Ok(());
+            }
             self.reach(Station::Idle);
             let logs = self.wait()?;
-            self.act_on(logs)?;
+            self.keep(logs);
         }
-        Ok(())
     }
 
     fn say_source(&mut self, source: &Source) {
@@ -125,14 +133,23 @@ impl<M: Machine> Guest<M> {
         });
     }
 
+    /// Takes what is in the queue, although no interrupt has told of it.
+    pub(super) fn poll(&mut self) -> Chapter {
+        let logs = self.drain(0)?;
+        self.keep(logs);
+        Ok(())
+    }
+
     /// Takes events with check-exception until there are none; an empty queue is accepted.
     fn drain(&mut self, irq: u32) -> Chapter<Vec<RawLog>> {
         self.drain_with("check-exception", |guest, log| guest.rtas().check_exception(irq, wanted(), log))
     }
 
     /// Takes events with event-scan until there are none.
-    fn event_scan(&mut self) -> Chapter<Vec<RawLog>> {
-        self.drain_with("event-scan", |guest, log| guest.rtas().event_scan(wanted(), log))
+    pub(super) fn scan(&mut self) -> Chapter {
+        let logs = self.drain_with("event-scan", |guest, log| guest.rtas().event_scan(wanted(), log))?;
+        self.keep(logs);
+        Ok(())
     }
 
     fn drain_with(

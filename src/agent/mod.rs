@@ -17,6 +17,7 @@ pub mod journal;
 pub mod listening;
 pub mod negotiation;
 pub mod numbered;
+pub mod orders;
 pub mod resources;
 pub mod station;
 pub mod trees;

@@ -5,8 +5,9 @@
 //! Console traffic is left out: it changes nothing that a hotplug could see, and numbering it would make the log
 //! renumber the calls that it is about. So are the waiting calls of a hold itself.
 
-use super::hold::{self, Typed};
+use super::hold::{self, Order, Typed};
 use super::interrupts::{Claim, Claims};
+use super::journal;
 use super::station::Holds;
 use crate::log::Record;
 use crate::machine::{Arg, ClientInterface, Clock, Hypervisor, LowMemory, Machine, Rtas, ServiceError};
@@ -63,23 +64,31 @@ impl<M: Machine> Numbered<M> {
         self.claims.oldest()
     }
 
-    /// Waits for the host, with our vectors in place: the firmware is not at work while we wait.
-    pub fn hold(&mut self, station: &str, visit: u32) {
+    /// Says that the guest holds.
+    pub fn say_hold(&mut self, station: &str, visit: u32) {
+        let record = Record::Hold { station: station.into(), visit, calls: self.calls };
+        journal::say(&mut self.machine, &record);
+    }
+
+    /// Waits for an order, with our vectors in place: the firmware is not at work while we wait.
+    pub fn order(&mut self, known: &[Order]) -> Order {
         if self.lent {
             self.machine.take();
         }
-        let record = Record::Hold { station: station.into(), visit, calls: self.calls };
         let mut waiting = Waiting { machine: &mut self.machine, claims: &mut self.claims };
-        hold::hold(&mut waiting, &mut self.typed, &record);
+        let order = hold::order(&mut waiting, &mut self.typed, known);
         if self.lent {
             self.machine.lend();
         }
+        order
     }
 
     fn number(&mut self) {
         self.calls += 1;
         if self.holds.at_call(self.calls) {
-            self.hold("call", 1);
+            self.say_hold("call", 1);
+            // In the middle of one call there is no place for others.
+            self.order(&[Order::Go]);
         }
     }
 }

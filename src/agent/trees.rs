@@ -7,6 +7,7 @@ use super::arguments::Print;
 use super::facts::Facts;
 use super::guest::{Chapter, Guest};
 use super::station::Station;
+use crate::hotplug::inventory::Inventory;
 use crate::log::{Bytes, Record, Severity, Text};
 use crate::machine::Machine;
 use crate::openfirmware::diff::diff;
@@ -63,6 +64,8 @@ impl<M: Machine> Guest<M> {
                 self.facts = facts;
                 // What is wrong before CAS is wrong after it, and said once.
                 problems.iter().for_each(|problem| self.tree_problem(problem));
+                // CAS can be repeated.
+                self.before = Some(flat);
                 self.reach(Station::TreeRead);
             }
         }
@@ -92,7 +95,7 @@ impl<M: Machine> Guest<M> {
         self.problem(Severity::Major, &place, what.clone());
     }
 
-    /// Says what CAS did to each node. The first tree has served its purpose then.
+    /// Says what CAS did to each node.
     fn say_difference(&mut self, after: &Tree<'_>) {
         let Some(flat) = self.before.take() else { return };
         let Ok(before) = flat.tree() else { return };
@@ -108,6 +111,7 @@ impl<M: Machine> Guest<M> {
     }
 
     fn know_connectors(&mut self, tree: &Tree<'_>, problems: &mut Vec<Problem>) {
+        self.inventory = Inventory::new();
         let listed = tree.connectors(problems);
         let entries = listed.iter().map(|listed| (listed.index, listed.name.as_str(), listed.kind));
         for double in self.inventory.extend(entries) {

@@ -6,7 +6,9 @@
 mod field;
 mod line;
 mod record;
+mod words;
 
 pub use field::{Bytes, Field, Hex, Text, parse_hex};
 pub use line::{Damage, Entry, START, parse, write};
-pub use record::{Change, Learned, Outcome, Record, Request, Severity, Verdict};
+pub use record::Record;
+pub use words::{Change, Learned, Outcome, Request, Severity, Verdict};

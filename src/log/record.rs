@@ -4,83 +4,14 @@
 //! `kind key=value key=value`; `-` stands for "none"; numbers that people know in hexadecimal start with `0x`.
 
 use super::field::{Bytes, Field, Hex, Text};
+use super::words::{Change, Learned, Outcome, Request, Severity, Verdict};
 use crate::papr::drc::{DrcIndex, DrcKind};
 use crate::papr::indicator::EntitySense;
 use crate::papr::status::{ReturnCode, Status};
-use crate::word_enum;
 use core::fmt::{self, Write};
 
-word_enum! {
-    /// Which way a device goes.
-    pub enum Request {
-        /// The host plugged it.
-        Add = "add",
-        /// The host wants it back.
-        Remove = "remove",
-    }
-}
-
-word_enum! {
-    /// How the guest learned of something.
-    pub enum Learned {
-        /// It stands in the device tree.
-        Tree = "tree",
-        /// A hotplug event told.
-        Event = "event",
-    }
-}
-
-word_enum! {
-    /// What became of a request.
-    pub enum Outcome {
-        /// Acquired, configured and used.
-        Taken = "taken",
-        /// Given back to the platform.
-        Released = "released",
-        /// The guest had it already and goes on with it.
-        Kept = "kept",
-        /// It did not work; what had been acquired was given back.
-        Failed = "failed",
-        /// It did not work, and what had been acquired could not be given back.
-        Stuck = "stuck",
-        /// Nothing was done: there is nothing to do, or nothing that this guest can do.
-        Ignored = "ignored",
-    }
-}
-
-word_enum! {
-    /// What happened to a node of the device tree.
-    pub enum Change {
-        /// It is new.
-        Came = "came",
-        /// It is gone.
-        Went = "went",
-        /// It has other properties.
-        Changed = "changed",
-    }
-}
-
-word_enum! {
-    /// How bad a problem is.
-    pub enum Severity {
-        /// The guest goes on as if it had not been.
-        Minor = "minor",
-        /// Something that was to be shown could not be.
-        Major = "major",
-        /// The guest ends.
-        Fatal = "fatal",
-    }
-}
-
-word_enum! {
-    /// What the guest thinks of its own life.
-    pub enum Verdict {
-        /// Everything that was asked of it worked.
-        Pass = "pass",
-        /// Something failed; the records above say what.
-        Fail = "fail",
-    }
-}
+#[cfg(test)]
+pub(crate) mod sample;
 
 macro_rules! records {
     (
@@ -546,95 +477,4 @@ records! {
         /// Events that could not be understood.
         unknown: u32,
     }
-}
-
-/// Values for the round trip test.
-#[cfg(test)]
-pub(crate) mod sample {
-    use super::{Bytes, DrcIndex, DrcKind, EntitySense, Hex, ReturnCode, Status, Text};
-
-    /// An endless supply of numbers.
-    #[derive(Debug)]
-    pub(crate) struct Seeds(u64);
-
-    impl Seeds {
-        pub(super) fn new(seeds: &[u64]) -> Self {
-            Self(seeds.iter().fold(1, |sum, seed| sum.rotate_left(7) ^ seed))
-        }
-
-        fn next(&mut self) -> u64 {
-            // splitmix64: any two seeds give unlike sequences.
-            self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mut mixed = self.0;
-            mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
-        }
-
-        pub(super) fn draw<S: Sample>(&mut self) -> S {
-            S::sample(self)
-        }
-    }
-
-    /// A type that can be drawn.
-    pub(crate) trait Sample {
-        fn sample(seeds: &mut Seeds) -> Self;
-    }
-
-    macro_rules! numbers {
-        ($($type:ty => $make:expr),* $(,)?) => { $(
-            impl Sample for $type {
-                #[allow(clippy::cast_possible_truncation, reason = "any bits will do")]
-                fn sample(seeds: &mut Seeds) -> Self {
-                    let number = seeds.next();
-                    $make(number >> (number % 64))
-                }
-            }
-        )* };
-    }
-    numbers! {
-        u8 => |n| n as u8,
-        u16 => |n| n as u16,
-        u32 => |n| n as u32,
-        u64 => |n| n,
-        bool => |n| n % 2 == 0,
-        Hex => Hex,
-        DrcIndex => |n| DrcIndex(n as u32),
-        DrcKind => |n| DrcKind(n as u8),
-        Status => |n| Status(n as i32 as i16 as i32),
-        ReturnCode => |n| ReturnCode(n as i64),
-        EntitySense => |n| EntitySense(n as u32),
-    }
-
-    impl Sample for Text<'_> {
-        fn sample(seeds: &mut Seeds) -> Self {
-            const PIECES: &[&str] =
-                &["", "-", "%", " ", "a", "=", "ü", "\n", "%2d", "]", " *", "P[", "/cpus", "\0"];
-            let pieces = (0..seeds.next() % 5).map(|_| PIECES[(seeds.next() % PIECES.len() as u64) as usize]);
-            Text::from(pieces.collect::<String>())
-        }
-    }
-
-    impl Sample for Bytes<'_> {
-        fn sample(seeds: &mut Seeds) -> Self {
-            Bytes::from((0..seeds.next() % 9).map(|_| seeds.next() as u8).collect::<Vec<u8>>())
-        }
-    }
-
-    impl<S: Sample> Sample for Option<S> {
-        fn sample(seeds: &mut Seeds) -> Self {
-            (!seeds.next().is_multiple_of(3)).then(|| S::sample(seeds))
-        }
-    }
-
-    macro_rules! words {
-        ($($type:ty),* $(,)?) => { $(
-            impl Sample for $type {
-                fn sample(seeds: &mut Seeds) -> Self {
-                    Self::ALL[(seeds.next() % Self::ALL.len() as u64) as usize]
-                }
-            }
-        )* };
-    }
-    words!(super::Request, super::Learned, super::Outcome, super::Change, super::Severity, super::Verdict);
 }

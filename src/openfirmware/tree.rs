@@ -6,7 +6,7 @@
 //!
 //! A view never fails as a whole. What is missing or absurd becomes a [`Problem`], and the rest is handed out.
 //!
-//! Ref: LoPAR B.6 (the device tree), Devicetree Specification 0.4 5
+//! Ref: LoPAR B.6 (device tree), Devicetree Specification 0.4 5
 
 mod check;
 mod connectors;
@@ -127,7 +127,7 @@ impl<'t> Tree<'t> {
 
     /// The token of an RTAS call.
     ///
-    /// Ref: LoPAR B.6.3.1 (/rtas)
+    /// Ref: LoPAR B.6 (RTAS node)
     pub fn rtas_token(&self, call: Call) -> Option<u32> {
         cell(self.value("/rtas", call.name())?)
     }
@@ -136,7 +136,7 @@ impl<'t> Tree<'t> {
     ///
     /// # Errors
     /// When the tree does not say, or says 0.
-    /// Ref: LoPAR B.6.3.1 (rtas-size)
+    /// Ref: LoPAR B.6 (RTAS node, rtas-size)
     pub fn rtas_size(&self) -> Result<u32, Problem> {
         let problem = |what| Problem::new("/rtas", "rtas-size", what);
         let value = self.value("/rtas", "rtas-size").ok_or_else(|| problem("there is no such property"))?;
@@ -149,7 +149,7 @@ impl<'t> Tree<'t> {
 
     /// The processor cores under `/cpus`.
     ///
-    /// Ref: LoPAR B.6.4 (CPU nodes)
+    /// Ref: LoPAR B.6 (CPU nodes), QEMU hw/ppc/spapr.c (spapr_dt_cpu)
     pub fn cores(&self, problems: &mut Vec<Problem>) -> Vec<Core> {
         let Some(cpus) = self.find("/cpus") else {
             problems.push(Problem::new("/cpus", "", "there is no such node"));
@@ -165,7 +165,7 @@ impl<'t> Tree<'t> {
 
     /// The interrupts under `/event-sources`, one per pair in `interrupts`.
     ///
-    /// Ref: LoPAR B.6.5.1 (/event-sources)
+    /// Ref: LoPAR B.6 (event-sources), QEMU hw/ppc/spapr_events.c (spapr_dt_events)
     pub fn event_sources(&self, problems: &mut Vec<Problem>) -> Vec<EventSource> {
         const PARENT: &str = "/event-sources";
         let mut sources = Vec::new();
@@ -197,21 +197,21 @@ impl<'t> Tree<'t> {
 
     /// What CAS has granted: `ibm,architecture-vec-5`, a byte with the length less one and the vector.
     ///
-    /// Ref: LoPAR B.6.5 (/chosen)
+    /// Ref: LoPAR B.6 (/chosen)
     pub fn architecture_vec_5(&self) -> Option<&'t [u8]> {
         self.value("/chosen", "ibm,architecture-vec-5")
     }
 
     /// What the platform offers: `ibm,arch-vec-5-platform-support`, pairs of a byte's place in vector 5 and its value.
     ///
-    /// Ref: LoPAR B.6.5 (/chosen)
+    /// Ref: QEMU hw/ppc/spapr.c (spapr_dt_ov5_platform_support)
     pub fn platform_support(&self) -> Option<&'t [u8]> {
         self.value("/chosen", "ibm,arch-vec-5-platform-support")
     }
 
     /// What the interrupt controller calls itself, the first name in its `compatible`.
     ///
-    /// Ref: LoPAR B.6.6 (Interrupt Controller Nodes)
+    /// Ref: LoPAR B.6 (Interrupt Controller Nodes)
     pub fn interrupt_controller(&self) -> Option<&'t str> {
         let mut nodes = self.root()?.children();
         let node = nodes.find(|node| node.name.split('@').next() == Some("interrupt-controller"))?;

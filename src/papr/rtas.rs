@@ -252,6 +252,13 @@ impl<'m, M: Rtas + Clock> Calls<'m, M> {
         self.plain(Call::SetXive, &[irq, server, u32::from(priority)])
     }
 
+    /// The server and the priority of a source.
+    ///
+    /// Ref: LoPAR 7.3.13.2
+    pub fn get_xive(&mut self, irq: u32) -> Answer<(u32, u32)> {
+        self.cells(Call::GetXive, &[irq]).map(|(status, [server, priority])| (status, (server, priority)))
+    }
+
     /// Turns a source on.
     ///
     /// Ref: LoPAR 7.3.13.4

@@ -120,7 +120,7 @@ fn trace(block: &Block, frame: &Frame) {
 
 /// A doubleword of the thread's stack.
 fn read(block: &Block, at: u64) -> Option<u64> {
-    if at % 8 != 0 || !stack::holds(block, at) || at + 8 > block.stack_top {
+    if !at.is_multiple_of(8) || !stack::holds(block, at) || at + 8 > block.stack_top {
         return None;
     }
     // SAFETY: aligned and within the thread's stack, which nobody else writes to while the thread is here.

@@ -12,9 +12,10 @@ const fn pattern(address: u64) -> u64 {
     address.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ address.rotate_left(32)
 }
 
-/// The doubleword of a page that is tried; it moves from page to page, so that every offset has its turn.
+/// The doubleword of a page that is tried; it moves from page to page, so that every offset has its turn. `page` is a
+/// power of two: this runs for each page of all memory, where a division would be most of the work.
 const fn probe(page_address: u64, page: u64) -> u64 {
-    page_address + (page_address / page * 8) % page
+    page_address + (((page_address >> page.trailing_zeros()) << 3) & (page - 1))
 }
 
 /// Says where the memory ends that was there at boot. Nothing below is ever tried.
@@ -28,7 +29,7 @@ impl Memory for Powerpc64 {
         if range.base < INITIAL_END.load(Relaxed)
             || page < 8
             || !page.is_power_of_two()
-            || range.base % page != 0
+            || !range.base.is_multiple_of(page)
         {
             return None;
         }

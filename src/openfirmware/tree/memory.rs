@@ -4,7 +4,7 @@
 //! blocks gets them all in one property instead, in one of two forms: an entry per block, or an entry per run of alike
 //! blocks. Both are handed out as runs.
 //!
-//! Ref: LoPAR B.6.6.2 (ibm,dynamic-reconfiguration-memory), QEMU hw/ppc/spapr.c (spapr_dt_dynamic_memory)
+//! Ref: LoPAR 13.5.4 (ibm,dynamic-memory), QEMU hw/ppc/spapr.c (spapr_dt_dynamic_memory)
 
 use super::{Tree, cell, is_a, value_of};
 use crate::machine::MemoryRange;
@@ -60,7 +60,7 @@ pub struct LmbRun {
 bitflags! {
     /// What the platform says of a block.
     ///
-    /// Ref: LoPAR B.6.6.2 (ibm,dynamic-memory), QEMU include/hw/ppc/spapr.h (SPAPR_LMB_FLAGS_ASSIGNED)
+    /// Ref: LoPAR 13.5.4 (ibm,dynamic-memory), QEMU include/hw/ppc/spapr.h (SPAPR_LMB_FLAGS_ASSIGNED)
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub struct LmbFlags: u32 {
         /// It belongs to the guest.
@@ -79,7 +79,7 @@ bitflags! {
 impl Tree<'_> {
     /// The ranges of the memory nodes under the root.
     ///
-    /// Ref: LoPAR B.6.6 (memory nodes)
+    /// Ref: LoPAR B.6 (memory nodes)
     pub fn memory(&self, problems: &mut Vec<Problem>) -> Vec<MemoryNode> {
         let mut memory = Vec::new();
         let Some(root) = self.root() else { return memory };
@@ -99,7 +99,7 @@ impl Tree<'_> {
 
     /// The blocks that can come and go. `None` where the tree has none, or does not say how large they are.
     ///
-    /// Ref: LoPAR B.6.6.2 (ibm,dynamic-reconfiguration-memory)
+    /// Ref: LoPAR 13.5.4 (ibm,dynamic-memory)
     pub fn dynamic_memory(&self, problems: &mut Vec<Problem>) -> Option<DynamicMemory> {
         let node = self.find(DYNAMIC)?;
         let lmb_size =

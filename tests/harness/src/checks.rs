@@ -8,9 +8,9 @@ use crate::qemu::process::Exit;
 use crate::qmp::Event;
 use crate::scenario::{Plugged, Stage, is_deletion};
 use crate::trace::{Held, Life};
-use crate::transcript::Transcript;
+use crate::transcript::{Line, Transcript};
 use crate::verdict::{Finding, Verdict};
-use paprika::log::{Learned, Outcome, Record, Request, Verdict as GuestVerdict};
+use paprika::log::{Damage, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::status::Status;
 
@@ -35,7 +35,8 @@ pub struct Evidence<'e> {
 pub fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     let mut findings: Vec<Finding> =
         evidence.devices.iter().flat_map(|device| of_device(device, evidence)).collect();
-    findings.extend(of_log(evidence.transcript));
+    findings.extend(of_log(evidence.transcript, evidence.complete));
+    findings.extend(of_version(evidence.transcript));
     if evidence.complete {
         findings.extend(of_end(evidence));
     }
@@ -54,8 +55,18 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
         }
     }
     if device.stage >= Stage::AskedBack {
+        // A run that stopped here is not asked for an answer that it did not wait for.
+        let answered = |connector| {
+            let mut ended = evidence.transcript.entries_since(device.since).map(|entry| entry.record);
+            ended.any(|record| {
+                matches!(record, Record::Done { drc, request: Request::Remove, .. } if drc == connector)
+            })
+        };
         for &connector in &device.connectors {
-            findings.push(ended(device, connector, evidence.transcript, Request::Remove, Outcome::Released));
+            if device.stage >= Stage::GivenBack || answered(connector) {
+                let log = evidence.transcript;
+                findings.push(ended(device, connector, log, Request::Remove, Outcome::Released));
+            }
         }
     }
     if device.stage >= Stage::GivenBack {
@@ -70,16 +81,6 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
         ));
     }
     findings
-}
-
-/// How the guest learned of a device's connectors, once for each time that it did.
-pub fn ways(device: &Plugged, transcript: &Transcript) -> Vec<&'static str> {
-    device
-        .connectors
-        .iter()
-        .flat_map(|&connector| learned(device, connector, transcript))
-        .map(Learned::word)
-        .collect()
 }
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
@@ -196,16 +197,32 @@ fn deleted(device: &Plugged, events: &[Event]) -> Finding {
     check("DEVICE_DELETED", device, problem)
 }
 
-/// The log is whole: no line lost, none damaged.
-pub fn of_log(transcript: &Transcript) -> Vec<Finding> {
+/// The log is whole: no line lost, none damaged. Where QEMU was cut off, the last line may be cut, too.
+pub fn of_log(transcript: &Transcript, complete: bool) -> Vec<Finding> {
     let subject = "the guest's log";
     let gaps = transcript.gaps().iter().map(ToString::to_string);
-    let damaged = transcript.damaged().map(|(line, damage)| format!("{damage}: {}", line.text));
+    let last = transcript.lines().last();
+    let cut_off = |line: &Line, damage| {
+        !complete && damage == Damage::Unfinished && last.is_some_and(|last| last == line)
+    };
+    let damaged = transcript
+        .damaged()
+        .filter(|(line, damage)| !cut_off(line, *damage))
+        .map(|(line, damage)| format!("{damage}: {}", line.text));
     let problems: Vec<Finding> = gaps
         .chain(damaged)
         .map(|detail| Finding::other("arrives whole", subject, Verdict::Fail, detail))
         .collect();
     if problems.is_empty() { vec![Finding::pass("arrives whole", subject)] } else { problems }
+}
+
+/// The payload was built from the sources of this tool, else they may not understand each other.
+pub fn of_version(transcript: &Transcript) -> Option<Finding> {
+    let (property, subject) = ("has this tool's version", "the payload");
+    match transcript.foreign() {
+        Some(detail) => Some(Finding::other(property, subject, Verdict::Error, detail)),
+        None => (transcript.boots() > 0).then(|| Finding::pass(property, subject)),
+    }
 }
 
 /// The guest is content and has powered off, and QEMU has ended by itself.

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// How long the guest's console may take to accept a line.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
+/// So many bytes without an end are a line: a guest that writes rubbish must not fill the memory.
+const LONGEST_LINE: usize = 1 << 20;
+
 /// The host's end of the console.
 #[derive(Debug)]
 pub struct Console {
@@ -45,7 +48,7 @@ impl Console {
             let line: Vec<u8> = self.unfinished.drain(..=end).collect();
             lines.push(text(&line));
         }
-        if self.closed && !self.unfinished.is_empty() {
+        if (self.closed && !self.unfinished.is_empty()) || self.unfinished.len() > LONGEST_LINE {
             lines.push(text(&std::mem::take(&mut self.unfinished)));
         }
         Ok(lines)
@@ -96,6 +99,19 @@ mod tests {
         drop(guest);
         assert_eq!(console.receive().expect("read"), ["last"]);
         assert!(console.is_closed());
+    }
+
+    #[test]
+    fn a_line_without_an_end_is_cut() {
+        let (mut console, mut guest) = pair();
+        let writer =
+            std::thread::spawn(move || guest.write_all(&vec![b'x'; super::LONGEST_LINE + (64 << 10)]));
+        let mut lines = Vec::new();
+        while !console.is_closed() {
+            lines.extend(console.receive().expect("read"));
+        }
+        writer.join().expect("joined").expect("written");
+        assert_eq!(lines.len(), 2, "{:?}", lines.iter().map(String::len).collect::<Vec<_>>());
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub enum Step {
     UnplugDimm,
     /// Asking back a core on which code has run.
     UnplugCore,
+    /// Plugging a DIMM, or resetting, after a core went away.
+    AfterCore,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -25,6 +27,7 @@ impl fmt::Display for Step {
             Self::Plug => "plugging",
             Self::UnplugDimm => "unplugging a DIMM",
             Self::UnplugCore => "unplugging a core that has run",
+            Self::AfterCore => "plugging or resetting after a core went away",
             Self::PowerDown => "powering down",
         })
     }
@@ -37,23 +40,38 @@ pub struct Defect {
     pub first: Version,
     /// The last version that is known to have it.
     pub last: Version,
-    /// When QEMU crashes.
+    /// When QEMU crashes: then, or later, as what is corrupted may be used later.
     pub step: Step,
+    /// Whether it does so every time.
+    pub certain: bool,
     /// Why, and who knows of it.
     pub reason: &'static str,
 }
 
-/// The list. A range holds only versions in which the crash was seen.
-pub const DEFECTS: &[Defect] = &[Defect {
-    first: Version::new(10, 0, 13),
-    last: Version::new(10, 0, 13),
-    step: Step::UnplugCore,
-    reason: "aborts (\"double free or corruption\") on every unplug of a core that was ever started, under TCG",
-}];
+impl Defect {
+    const fn only_in(version: Version, step: Step, reason: &'static str) -> Self {
+        Self { first: version, last: version, step, certain: false, reason }
+    }
+}
 
-/// The defect that explains a crash of this QEMU at this step.
-pub fn explaining(version: Version, step: Step) -> Option<&'static Defect> {
-    DEFECTS.iter().find(|defect| defect.step == step && (defect.first..=defect.last).contains(&version))
+const DOUBLE_FREE: &str =
+    "corrupts its heap when a core is unplugged that was ever started, under TCG; often it aborts at once";
+const AFTER_CORE: &str =
+    "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
+
+/// The list. A range holds only versions in which the crash was seen.
+pub const DEFECTS: &[Defect] = &[
+    Defect::only_in(Version::new(10, 0, 13), Step::UnplugCore, DOUBLE_FREE),
+    Defect::only_in(Version::new(7, 2, 22), Step::AfterCore, AFTER_CORE),
+    Defect::only_in(Version::new(10, 0, 2), Step::AfterCore, AFTER_CORE),
+    Defect::only_in(Version::new(10, 0, 13), Step::AfterCore, AFTER_CORE),
+];
+
+/// The defect that explains a crash of this QEMU after these steps.
+pub fn explaining(version: Version, steps: &[Step]) -> Option<&'static Defect> {
+    DEFECTS
+        .iter()
+        .find(|defect| steps.contains(&defect.step) && (defect.first..=defect.last).contains(&version))
 }
 
 #[cfg(test)]
@@ -61,15 +79,18 @@ mod tests {
     use super::{Step, Version, explaining};
 
     #[test]
-    fn a_crash_is_expected_only_of_that_version_at_that_step() {
-        assert!(explaining(Version::new(10, 0, 13), Step::UnplugCore).is_some());
+    fn a_crash_is_expected_only_of_that_version_from_that_step_on() {
+        assert!(explaining(Version::new(10, 0, 13), &[Step::Boot, Step::UnplugCore]).is_some());
+        assert!(explaining(Version::new(10, 0, 13), &[Step::UnplugCore, Step::PowerDown]).is_some());
         for (version, step) in [
             (Version::new(10, 0, 13), Step::UnplugDimm),
             (Version::new(10, 0, 2), Step::UnplugCore),
             (Version::new(7, 2, 22), Step::UnplugCore),
             (Version::new(11, 1, 3), Step::UnplugCore),
+            (Version::new(11, 1, 3), Step::AfterCore),
+            (Version::new(7, 2, 22), Step::Plug),
         ] {
-            assert_eq!(explaining(version, step), None, "{version} {step}");
+            assert_eq!(explaining(version, &[Step::Boot, step]), None, "{version} {step}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::directory::Directory;
 use crate::qemu::Version;
 use crate::qemu::command::TRACE_LOG;
 use crate::qemu::process::{Exit, Process};
-use crate::qmp::{Event, Qmp};
+use crate::qmp::{Event, Qmp, QmpError};
 use crate::readiness::readable;
 use crate::signals;
 use crate::stop::Stop;
@@ -89,15 +89,30 @@ impl Machine {
 
     /// Has QEMU do something and waits for its answer.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, Stop> {
-        let ticket = self.qmp.send(command, arguments)?;
+        let due = format!("the answer to `{command}`");
+        let ticket = match self.qmp.send(command, arguments) {
+            Err(QmpError::Closed) => return Err(self.ended(&due)),
+            other => other?,
+        };
         // Not through `wait`: the answer may be the last thing that QEMU says.
         loop {
-            if let Some(answer) = self.qmp.answer(ticket) {
-                return Ok(answer?);
+            match self.qmp.answer(ticket) {
+                Some(Err(QmpError::Closed)) => return Err(self.ended(&due)),
+                Some(answer) => return Ok(answer?),
+                None => {}
             }
-            if let Err(stop) = self.go_on(&format!("the answer to `{command}`")) {
+            if let Err(stop) = self.go_on(&due) {
                 self.qmp.forget(ticket);
                 return Err(stop);
+            }
+        }
+    }
+
+    /// Why nothing comes any more from a QEMU that has closed its monitor: how it ended, with its last words.
+    fn ended(&mut self, waiting_for: &str) -> Stop {
+        loop {
+            if let Err(stop) = self.go_on(waiting_for) {
+                return stop;
             }
         }
     }
@@ -227,6 +242,9 @@ impl Machine {
                 Some(words) => Stop::GuestGaveUp { waiting_for, words },
                 None => Stop::Ended { waiting_for, exit, last_words: self.last_words() },
             });
+        }
+        if let Some(problem) = self.transcript.foreign() {
+            return Err(Stop::Broken(problem.to_owned()));
         }
         let late = Instant::now() >= self.until;
         if let Some(seconds) = self.silent_for().filter(|&silent| late || silent >= FIRST_WORD_LIMIT) {

@@ -160,6 +160,22 @@ impl Qemu {
     }
 }
 
+impl Qemu {
+    /// The names that `-cpu` takes, among them the short ones.
+    pub fn cpus(&self) -> Result<Vec<String>, NoQemu> {
+        let answer = ask(&self.program, &["-cpu", "help"]).map_err(|problem| NoQemu::Unusable {
+            program: self.program.clone(),
+            problem: problem.to_string(),
+        })?;
+        // A line reads `PowerPC power9_v2.0 PVR 004e1200`, from QEMU 9 on without its first word.
+        let names = answer.lines().filter_map(|line| {
+            let line = line.trim();
+            line.strip_prefix("PowerPC ").unwrap_or(line).split_whitespace().next()
+        });
+        Ok(names.map(str::to_owned).collect())
+    }
+}
+
 /// Where a program is: as it stands if it names a directory, else on the `PATH`.
 fn resolve(program: &Path) -> Option<PathBuf> {
     if program.components().count() > 1 {

@@ -74,7 +74,7 @@ impl fmt::Display for Stop {
                 write!(f, "the guest has not said a word in {seconds} s; ")?;
                 match last_line.as_str() {
                     "" => f.write_str("the console is empty.\n")?,
-                    line => write!(f, "the console ends with: {line}\n")?,
+                    line => writeln!(f, "the console ends with: {line}")?,
                 }
                 f.write_str(
                     "Is that Paprika's payload? Build it with `make payload`, or name it with `--payload PATH`.\n\

@@ -66,17 +66,33 @@ pub struct Transcript {
     gaps: Vec<Gap>,
     boots: u32,
     next_seq: u32,
+    foreign: Option<String>,
 }
+
+/// This tool's version, which is the payload's where both were built from the same sources.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 impl Transcript {
     /// Takes the next line of the console.
     pub fn push(&mut self, at: Duration, text: String) -> &Line {
         let kind = match parse(&text) {
             None => Kind::Other,
-            Some(Err(damage)) => Kind::Damaged(damage),
+            Some(Err(damage)) => {
+                // A first record that is whole, but of no kind that we know.
+                if damage == Damage::Record && self.boots == 0 {
+                    self.foreign = Some(foreign("speaks otherwise"));
+                }
+                Kind::Damaged(damage)
+            }
             Some(Ok(entry)) => {
-                let (seq, is_boot) = (entry.seq, matches!(entry.record, Record::Boot { .. }));
-                self.count(seq, is_boot);
+                let (seq, version) = match &entry.record {
+                    Record::Boot { version, .. } => (entry.seq, Some(version.to_string())),
+                    _ => (entry.seq, None),
+                };
+                self.count(seq, version.is_some());
+                if let Some(version) = version.filter(|version| version != VERSION) {
+                    self.foreign = Some(foreign(&format!("is {version}")));
+                }
                 Kind::Record
             }
         };
@@ -139,6 +155,11 @@ impl Transcript {
         })
     }
 
+    /// What is wrong with a payload that is not of this tool's version, and what to do.
+    pub fn foreign(&self) -> Option<&str> {
+        self.foreign.as_deref()
+    }
+
     /// How often the guest has booted.
     pub fn boots(&self) -> u32 {
         self.boots
@@ -150,6 +171,10 @@ impl Transcript {
     }
 }
 
+fn foreign(how: &str) -> String {
+    format!("the payload {how}, this tool is {VERSION}: build both anew (`make payload`)")
+}
+
 #[cfg(test)]
 pub(crate) mod testing {
     use super::Transcript;
@@ -159,7 +184,7 @@ pub(crate) mod testing {
     /// The first record of a boot.
     pub(crate) fn boot() -> Record<'static> {
         Record::Boot {
-            version: "0".into(),
+            version: env!("CARGO_PKG_VERSION").into(),
             firmware: "vof".into(),
             pvr: Hex(0x4e_0200),
             msr: Hex(0),

@@ -62,6 +62,23 @@ fn an_empty_tree_is_nothing_but_problems() {
 }
 
 #[test]
+fn a_tree_that_another_writer_made_is_read() -> Result<(), vm_fdt::Error> {
+    let mut writer = vm_fdt::FdtWriter::new()?;
+    let root = writer.begin_node("")?;
+    let chosen = writer.begin_node("chosen")?;
+    writer.property_string("bootargs", "a=b")?;
+    writer.end_node(chosen)?;
+    let rtas = writer.begin_node("rtas")?;
+    writer.property_u32("rtas-size", 0x800)?;
+    writer.end_node(rtas)?;
+    writer.end_node(root)?;
+    let bytes = writer.finish()?;
+    let tree = Tree::new(&bytes).expect("a tree");
+    assert_eq!((tree.bootargs(), tree.rtas_size()), (Some("a=b"), Ok(0x800)));
+    Ok(())
+}
+
+#[test]
 fn a_size_of_rtas_is_one_cell_and_not_nothing() {
     for (value, good) in [(&[0, 0, 8, 0][..], true), (&[0; 4], false), (&[1, 2, 3], false), (&[0; 8], false)]
     {

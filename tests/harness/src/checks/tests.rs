@@ -5,7 +5,7 @@ use crate::scenario::{Plugged, Stage};
 use crate::transcript::testing::saying;
 use crate::transcript::{Mark, Transcript};
 use crate::verdict::{Finding, Verdict, worst};
-use paprika::log::{Hex, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
+use paprika::log::{Damage, Hex, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::{DrcIndex, DrcKind};
 use paprika::papr::status::Status;
 use serde_json::{Value, json};
@@ -196,6 +196,33 @@ fn a_damaged_log_fails_the_run() {
     let mut transcript = saying(good());
     transcript.push(Duration::ZERO, "P[99 1 idle] note text=x *0000".into());
     assert_eq!(worst(&problems_of(&transcript, &good_events(), "")), Verdict::Fail);
+}
+
+#[test]
+fn a_payload_of_another_version_is_an_error_that_says_what_to_do() {
+    let mut transcript = saying(good());
+    let own = transcript.lines()[0].text.clone();
+    let mut other = Transcript::default();
+    other.push(Duration::ZERO, resummed(&own.replace(env!("CARGO_PKG_VERSION"), "99.9.9")));
+    let finding = super::of_version(&other).expect("it says which");
+    assert_eq!(finding.verdict, Verdict::Error);
+    assert!(finding.detail.contains("99.9.9") && finding.detail.contains("make payload"), "{finding}");
+
+    let mut newer = Transcript::default();
+    newer.push(Duration::ZERO, resummed(&own.replace(" initrd_size=", " colour=red initrd_size=")));
+    assert_eq!(super::of_version(&newer).map(|finding| finding.verdict), Some(Verdict::Error));
+
+    transcript.push(Duration::ZERO, "SLOF".into());
+    assert_eq!(super::of_version(&transcript).map(|finding| finding.verdict), Some(Verdict::Pass));
+}
+
+/// A line of the log that was changed, with a sum that is right again.
+fn resummed(line: &str) -> String {
+    let text = line.rsplit_once(" *").expect("a sum").0;
+    (0..=u16::MAX)
+        .map(|sum| format!("{text} *{sum:04x}"))
+        .find(|line| !matches!(paprika::log::parse(line), Some(Err(Damage::Sum { .. }))))
+        .expect("one of them is right")
 }
 
 #[test]

@@ -86,8 +86,11 @@ fn accept(listener: &UnixListener, process: &mut Process, limit: Instant) -> Res
             stream.set_nonblocking(false)?;
             return Ok(stream);
         }
-        if process.exit().is_some() || Instant::now() >= limit {
-            return Err(not_started(process, Instant::now()));
+        if process.exit().is_some() {
+            return Err(not_started(process, limit));
+        }
+        if Instant::now() >= limit {
+            return Err(Stop::TimedOut { waiting_for: "QEMU's first word".to_owned() });
         }
         if signals::asked_to_end() {
             return Err(Stop::Interrupted);

@@ -178,7 +178,7 @@ impl Setup {
     fn sockets(&self, line: &mut Line, directory: &Path) {
         let socket = |id: &str, name: &str| format!("socket,id={id},path={}", escaped(&directory.join(name)));
         line.option("-chardev", socket("console", CONSOLE_SOCKET)).option("-serial", "chardev:console");
-        line.option("-chardev", socket("qmp", QMP_SOCKET)).option("-mon", "chardev=qmp,mode=control");
+        line.option("-chardev", socket("qmp", QMP_SOCKET)).option("-qmp", "chardev:qmp");
         line.flag("-S");
         self.traces(line, TRACED);
         self.traces(line, &self.trace);

@@ -1,0 +1,81 @@
+//! Orders: what the host can make a guest do that holds at a station.
+
+use super::guest::{Chapter, Guest};
+use super::hold::Order;
+use super::trees::When;
+use crate::log::{Hex, Record, Severity};
+use crate::machine::Machine;
+use crate::papr::indicator::EntitySense;
+use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
+use crate::papr::status::Status;
+use alloc::format;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+impl<M: Machine> Guest<M> {
+    /// Does what the host says until it says `go`. What an order fails at is in the log; the guest goes on.
+    pub(super) fn obey_until_go(&mut self) {
+        loop {
+            let order = self.machine.order(Order::ALL);
+            if order == Order::Go {
+                return;
+            }
+            let early = !self.rtas_up && order != Order::Cas;
+            let late = self.rtas_up && order == Order::Cas;
+            if early || late {
+                let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
+                self.problem(Severity::Minor, "order", format!("{order}: {detail}"));
+            } else {
+                // A failure has been told.
+                let _ = self.obey(order);
+            }
+        }
+    }
+
+    fn obey(&mut self, order: Order) -> Chapter {
+        match order {
+            Order::Go => Ok(()),
+            Order::Poll => self.poll(),
+            Order::EventScan => self.scan(),
+            Order::Arm => self.switch_sources(PRIORITY_EVENTS),
+            Order::Mask => self.switch_sources(PRIORITY_MASKED),
+            Order::Reset => {
+                let answer = self.rtas().system_reboot();
+                self.refused("system-reboot", answer);
+                Ok(())
+            }
+            Order::Cas => {
+                self.negotiate()?;
+                self.read_the_tree(When::AfterCas)
+            }
+            Order::Dump => self.dump(),
+        }
+    }
+
+    /// Says what every source is set to, every sensor that does not read as in an empty machine, and the heap.
+    fn dump(&mut self) -> Chapter {
+        for source in self.facts.sources.clone() {
+            self.say_route(source.irq)?;
+        }
+        let connectors: Vec<_> =
+            self.inventory.iter().map(|(index, connector)| (index, connector.held.is_some())).collect();
+        for (index, held) in connectors {
+            let answer = self.rtas().entity_sense(index);
+            let (rc, state) = answer.map_err(|missing| self.fatal("rtas", missing.to_string()))?;
+            let is_empty =
+                rc == Status::SUCCESS && [EntitySense::EMPTY, EntitySense::UNUSABLE].contains(&state);
+            if held || !is_empty {
+                self.say(&Record::Sense { drc: index, rc, state });
+            }
+        }
+        self.say_heap();
+        Ok(())
+    }
+
+    fn say_route(&mut self, irq: u32) -> Chapter {
+        let answer = self.rtas().get_xive(irq);
+        let (rc, (server, priority)) = answer.map_err(|missing| self.fatal("rtas", missing.to_string()))?;
+        self.say(&Record::Irq { irq: Hex(irq.into()), call: "get-xive".into(), server, priority, rc });
+        Ok(())
+    }
+}

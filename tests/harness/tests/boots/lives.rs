@@ -1,0 +1,223 @@
+//! Whole lives: devices come, are used, and go.
+
+use crate::case::Case;
+use crate::seen::{all, drained, find, judged, negotiated, option, reach};
+use anyhow::{Result, ensure};
+use paprika::log::{Learned, Record};
+use paprika_harness::defects::Step;
+use paprika_harness::device::{Kind, LMB_BYTES};
+use paprika_harness::machine::Machine;
+use paprika_harness::qemu::Qemu;
+use paprika_harness::qemu::command::Setup;
+use paprika_harness::scenario::{HOLDS, Run, power_down};
+use paprika_harness::stop::Stop;
+use std::path::Path;
+
+/// Where a device is plugged that an event has to tell of.
+const ARMED: &str = "handler-armed";
+const HOLD_ARMED: &str = "hold=handler-armed";
+
+/// CPUs that the payload must live on.
+const CPUS: [&str; 3] = ["power8", "power9", "power10"];
+
+pub(crate) fn cases(qemu: &Qemu) -> Vec<Case> {
+    let mut cases = vec![
+        Case::new("run", HOLDS, run).under_slof(),
+        Case::new("run", HOLDS, run),
+        Case::new("256M", HOLDS, run).on(|setup| setup.memory = "256M".into()),
+        Case::new("four-cpus", HOLDS, four_cpus).on(|setup| setup.cpus = "4,maxcpus=8".into()),
+        Case::new("maxmem-1T", HOLDS, run).on(|setup| setup.memory = "512M,slots=8,maxmem=1T".into()),
+        Case::new("initrd", "until=armed", initrd).on(|setup| setup.initrd = Some(ramdisk())),
+        Case::new("initrd", "until=armed", initrd).under_slof().on(|setup| setup.initrd = Some(ramdisk())),
+        Case::new("four-blocks", HOLD_ARMED, four_blocks),
+        Case::new("shutdown", HOLD_ARMED, shutdown),
+        Case::new("without-hp-evt", format!("{HOLD_ARMED} ov5=-hp-evt"), without_hp_evt),
+        Case::new("without-drmem-v2", format!("{HOLDS} ov5=-drmem-v2"), without_drmem_v2),
+        Case::new("dimm-after-core", HOLD_ARMED, dimm_after_core),
+    ];
+    let known = qemu.cpus().unwrap_or_default();
+    cases.extend(CPUS.into_iter().map(|cpu| {
+        let there = known.iter().any(|name| name == cpu);
+        let lives = move |machine: &mut Machine| {
+            ensure!(there, "`-cpu help` does not name {cpu}");
+            run(machine)
+        };
+        let on_it = move |setup: &mut Setup| setup.cpu = there.then(|| cpu.to_owned());
+        Case::new(format!("cpu-{cpu}"), HOLDS, lives).on(on_it)
+    }));
+    cases
+}
+
+/// What `paprika run` does, with what only a test asks.
+fn run(machine: &mut Machine) -> Result<()> {
+    lives(machine, 0)
+}
+
+/// The same on a machine that starts with so many cores beside the one that boots.
+fn lives(machine: &mut Machine, further_cores: usize) -> Result<()> {
+    let Some(report) = judged(machine, Run::story)? else { return Ok(()) };
+    negotiated(machine)?;
+    for name in ["hp-evt", "drmem-v2", "drconf-memory"] {
+        ensure!(option(machine, name) == (1, 1), "{name}: {:?}", option(machine, name));
+    }
+    drained(machine)?;
+    let learned = all(machine, |record| match record {
+        Record::Begin { learned, request: paprika::log::Request::Add, .. } => Some(learned),
+        _ => None,
+    });
+    let by = |way| learned.iter().filter(|learned| **learned == way).count();
+    ensure!(
+        (by(Learned::Tree), by(Learned::Event)) == (2 + further_cores, 2),
+        "the guest learned by {learned:?}"
+    );
+    ensure!(report.devices.len() == 4, "{} devices", report.devices.len());
+    Ok(())
+}
+
+/// The cores that are there from the start are in the tree, too, and run.
+fn four_cpus(machine: &mut Machine) -> Result<()> {
+    lives(machine, 3)?;
+    let mut ran = all(machine, |record| match record {
+        Record::Thread { server, step, rc, .. } if step.0 == "run" && rc.0 == 0 => Some(server),
+        _ => None,
+    });
+    ran.sort_unstable();
+    ensure!(ran == [1, 2, 3, 4, 5], "threads that ran: {ran:?}");
+    Ok(())
+}
+
+/// Any file will do, and this one is there.
+fn ramdisk() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")
+}
+
+fn initrd(machine: &mut Machine) -> Result<()> {
+    machine.start()?;
+    crate::seen::content(machine)?;
+    let (start, size) = find(machine, "who booted it", |record| match record {
+        Record::Boot { initrd, initrd_size, .. } => Some((initrd.0, initrd_size)),
+        _ => None,
+    })?;
+    let real = std::fs::metadata(ramdisk())?.len();
+    ensure!(start != 0 && size == real, "initrd at {start:#x} with {size} bytes of {real}");
+    Ok(())
+}
+
+/// One DIMM on four connectors.
+fn four_blocks(machine: &mut Machine) -> Result<()> {
+    let outcome = judged(machine, |run, machine| {
+        plugged_when_armed(run, machine, &[("dimm", Kind::Dimm(4 * LMB_BYTES))])?;
+        run.turn_to(Step::UnplugDimm);
+        run.unplug(machine, "dimm")?;
+        power_down(machine)
+    })?;
+    let Some(report) = outcome else { return Ok(()) };
+    let connectors = report.devices.iter().map(|device| device.connectors.len()).sum::<usize>();
+    ensure!(connectors == 4, "the DIMM hangs on {connectors} connectors");
+    drained(machine)
+}
+
+/// Plugs devices while the guest holds before its first drain, and waits until it has taken them.
+fn plugged_when_armed(run: &mut Run, machine: &mut Machine, devices: &[(&str, Kind)]) -> Result<(), Stop> {
+    reach(machine, ARMED)?;
+    run.turn_to(Step::Plug);
+    for (id, kind) in devices {
+        run.plug(machine, id, *kind, ARMED)?;
+    }
+    machine.go()?;
+    run.wait_until_taken(machine)
+}
+
+/// The host asks for an end, and the guest is told by an EPOW event.
+fn shutdown(machine: &mut Machine) -> Result<()> {
+    judged(machine, |_, machine| {
+        reach(machine, ARMED)?;
+        machine.go()?;
+        power_down(machine)
+    })?;
+    let told = find(machine, "an EPOW event", |record| match record {
+        Record::Event { class, action, .. } if class.0 == "epow" => Some(action.to_string()),
+        _ => None,
+    })?;
+    ensure!(told.contains("shutdown"), "the event says {told}");
+    drained(machine)
+}
+
+/// Without the newer events everything comes by the EPOW source, with counts, and QEMU takes no DIMM back.
+fn without_hp_evt(machine: &mut Machine) -> Result<()> {
+    let outcome = judged(machine, |run, machine| {
+        plugged_when_armed(run, machine, &[("dimm", Kind::Dimm(LMB_BYTES))])?;
+        let from = machine.transcript().mark();
+        run.plug(machine, "core", Kind::Core, "idle")?;
+        machine.wait_for_record(
+            "an interrupt",
+            from,
+            |record| matches!(record, Record::Interrupt { events, .. } if *events > 0),
+        )?;
+        run.wait_until_taken(machine)?;
+        run.turn_to(Step::UnplugDimm);
+        run.unplug(machine, "dimm")?;
+        run.turn_to(Step::UnplugCore);
+        run.unplug(machine, "core")?;
+        run.turn_to(Step::PowerDown);
+        power_down(machine)
+    })?;
+    let Some(report) = outcome else { return Ok(()) };
+    ensure!(option(machine, "hp-evt") == (0, 0), "hp-evt: {:?}", option(machine, "hp-evt"));
+    let refused =
+        report.devices.iter().find(|device| device.id == "dimm").and_then(|dimm| dimm.refusal.clone());
+    ensure!(refused.is_some(), "QEMU took the DIMM back");
+    let epow = find(machine, "its EPOW source", |record| match record {
+        Record::Source { name, irq, .. } if name.0 == "epow-events" => Some(irq),
+        _ => None,
+    })?;
+    let sources = all(machine, |record| match record {
+        Record::Interrupt { irq: Some(irq), events, .. } if events > 0 => Some(irq),
+        _ => None,
+    });
+    ensure!(
+        !sources.is_empty() && sources.iter().all(|irq| *irq == epow),
+        "events by {sources:?}, EPOW is {epow:?}"
+    );
+    let memory = find(machine, "an event for memory", |record| match record {
+        Record::Event { resource, id, .. } if resource.0 == "memory" => Some(id.to_string()),
+        _ => None,
+    })?;
+    ensure!(memory == "count:1", "memory was told of by {memory}");
+    drained(machine)
+}
+
+/// The older form of the memory node.
+fn without_drmem_v2(machine: &mut Machine) -> Result<()> {
+    if judged(machine, Run::story)?.is_none() {
+        return Ok(());
+    }
+    ensure!(option(machine, "drmem-v2") == (0, 0), "drmem-v2: {:?}", option(machine, "drmem-v2"));
+    let properties = find(machine, "the memory node", |record| match record {
+        Record::TreeDiff { node, came, .. } if node.0 == "/ibm,dynamic-reconfiguration-memory" => {
+            Some(came.to_string())
+        }
+        _ => None,
+    })?;
+    let names: Vec<&str> = properties.split(';').collect();
+    ensure!(
+        names.contains(&"ibm,dynamic-memory") && !names.contains(&"ibm,dynamic-memory-v2"),
+        "the node has {properties}"
+    );
+    drained(machine)
+}
+
+/// A DIMM that is plugged after a core went away: older QEMUs do not survive it.
+fn dimm_after_core(machine: &mut Machine) -> Result<()> {
+    judged(machine, |run, machine| {
+        plugged_when_armed(run, machine, &[("core", Kind::Core)])?;
+        run.turn_to(Step::UnplugCore);
+        run.unplug(machine, "core")?;
+        run.turn_to(Step::AfterCore);
+        run.plug(machine, "dimm", Kind::Dimm(LMB_BYTES), "idle")?;
+        run.wait_until_taken(machine)?;
+        run.unplug(machine, "dimm")?;
+        power_down(machine)
+    })?;
+    Ok(())
+}

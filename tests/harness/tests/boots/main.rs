@@ -1,0 +1,38 @@
+//! Boots the payload in real QEMUs, and looks at what the guest, QMP and QEMU's trace say.
+//!
+//! Each trial is named `<QEMU's version>/<firmware>/<what>`, so that `cargo test --test boots -- 7.2` or `-- vof/crash` picks
+//! some. The QEMUs are those of [`matrix`]. A missing QEMU or a missing payload is a failure: silence is never success.
+
+mod arguments;
+mod case;
+mod endings;
+mod lives;
+mod matrix;
+mod seen;
+mod vectors;
+
+use case::Case;
+use libtest_mimic::{Arguments, Trial, run};
+use paprika_harness::qemu::Qemu;
+use std::path::Path;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let trials = match (matrix::qemus(), matrix::payload()) {
+        (Ok(qemus), Ok(payload)) => {
+            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
+        }
+        (qemus, payload) => {
+            let problems = [qemus.err(), payload.err()].into_iter().flatten();
+            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
+        }
+    };
+    run(&arguments, trials).exit()
+}
+
+/// All trials of one QEMU, the longest first.
+fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
+    let cases = [lives::cases(qemu), vectors::cases(), endings::cases(), arguments::cases()];
+    let trial = |case: Case| case.into_trial(name, qemu, payload);
+    cases.into_iter().flatten().map(trial).collect()
+}

@@ -1,0 +1,65 @@
+//! Which QEMUs are tried, and which payload.
+//!
+//! With `PAPRIKA_QEMUS` exactly those that it names, with colons between. Without it the one of `QEMU`, of
+//! `QEMU_TEST_QEMU_BINARY` or of the `PATH`, and all that lie in `target/qemu/<version>/`, where `make qemus` puts them.
+
+use paprika_harness::qemu::Qemu;
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const LIST: &str = "PAPRIKA_QEMUS";
+const PAYLOAD: &str = "PAPRIKA_PAYLOAD";
+
+fn target() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
+}
+
+/// The payload, or what to do to have one.
+pub(crate) fn payload() -> Result<PathBuf, String> {
+    let path = env::var_os(PAYLOAD).map_or_else(|| target().join("paprika.elf"), PathBuf::from);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!(
+        "there is no payload at `{}`: build it with `make payload`, or name it with {PAYLOAD}",
+        path.display()
+    ))
+}
+
+/// The QEMUs by the names of their versions.
+pub(crate) fn qemus() -> Result<BTreeMap<String, Qemu>, String> {
+    let found = match env::var_os(LIST).filter(|list| !list.is_empty()) {
+        Some(list) => {
+            env::split_paths(&list).map(|path| Qemu::find(Some(&path))).collect::<Result<Vec<_>, _>>()
+        }
+        None => {
+            let fetched = fetched().into_iter().map(|path| Qemu::find(Some(&path)));
+            std::iter::once(Qemu::find(None)).chain(fetched).collect()
+        }
+    };
+    let mut named: BTreeMap<String, Qemu> = BTreeMap::new();
+    for qemu in found.map_err(|problem| problem.to_string())? {
+        let place = |qemu: &Qemu| qemu.program.canonicalize().ok();
+        if named.values().any(|other| place(other) == place(&qemu)) {
+            continue;
+        }
+        // Two builds of one version can be compared.
+        let version = qemu.version.to_string();
+        let names = std::iter::once(version.clone()).chain((2..).map(|nth| format!("{version}-{nth}")));
+        let mut free = names.skip_while(|name| named.contains_key(name));
+        let name = free.next().unwrap_or(version);
+        named.insert(name, qemu);
+    }
+    Ok(named)
+}
+
+/// The QEMUs below `target/qemu`, in the order of their names.
+fn fetched() -> Vec<PathBuf> {
+    let folders = fs::read_dir(target().join("qemu")).into_iter().flatten().flatten();
+    let programs = folders.map(|folder| folder.path().join("qemu-system-ppc64"));
+    let mut programs: Vec<PathBuf> = programs.filter(|program| program.is_file()).collect();
+    programs.sort();
+    programs
+}

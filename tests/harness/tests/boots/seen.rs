@@ -1,0 +1,116 @@
+//! What trials ask of what was seen: parsed records and QMP's events, never text.
+
+use anyhow::{Result, anyhow, ensure};
+use paprika::log::{Record, Verdict as GuestVerdict};
+use paprika_harness::checks;
+use paprika_harness::machine::Machine;
+use paprika_harness::render::{Colour, report};
+use paprika_harness::scenario::{self, Run};
+use paprika_harness::stop::Stop;
+use paprika_harness::transcript::Mark;
+use paprika_harness::verdict::{Finding, Verdict};
+
+/// The first record that `pick` picks something from, or an error that names it.
+pub(crate) fn find<T>(machine: &Machine, what: &str, pick: impl FnMut(Record<'_>) -> Option<T>) -> Result<T> {
+    all(machine, pick).into_iter().next().ok_or_else(|| anyhow!("the guest never says {what}"))
+}
+
+/// All that `pick` picks from the records.
+pub(crate) fn all<T>(machine: &Machine, mut pick: impl FnMut(Record<'_>) -> Option<T>) -> Vec<T> {
+    machine.transcript().entries().filter_map(|entry| pick(entry.record)).collect()
+}
+
+/// How often QEMU told of this.
+pub(crate) fn told(machine: &Machine, event: &str) -> usize {
+    machine.events().iter().filter(|told| told.name == event).count()
+}
+
+/// What was asked and granted of an option of vector 5; zeros where the guest does not name it.
+pub(crate) fn option(machine: &Machine, wanted: &str) -> (u8, u8) {
+    let options = all(machine, |record| match record {
+        Record::CasOption { name, asked, granted } if name.0 == wanted => Some((asked, granted)),
+        _ => None,
+    });
+    options.last().copied().unwrap_or_default()
+}
+
+/// The log is whole.
+pub(crate) fn whole(machine: &Machine) -> Result<()> {
+    let problems: Vec<Finding> = checks::of_log(machine.transcript(), true)
+        .into_iter()
+        .filter(|finding| finding.verdict != Verdict::Pass)
+        .collect();
+    ensure!(problems.is_empty(), "{problems:?}");
+    Ok(())
+}
+
+/// The guest lived to its last line and is content, and has powered QEMU off.
+pub(crate) fn content(machine: &mut Machine) -> Result<()> {
+    ends(machine, GuestVerdict::Pass)
+}
+
+/// The guest lived to its last line, with this verdict, and has powered QEMU off.
+pub(crate) fn ends(machine: &mut Machine, wanted: GuestVerdict) -> Result<()> {
+    let exit = machine.wait_for_end()?;
+    ensure!(exit.success(), "QEMU {exit}");
+    whole(machine)?;
+    let verdict = find(machine, "its last line", |record| match record {
+        Record::End { verdict, .. } => Some(verdict),
+        _ => None,
+    })?;
+    ensure!(verdict == wanted, "the guest's verdict is {verdict}");
+    let by_guest = |event: &&paprika_harness::qmp::Event| {
+        event.name == "SHUTDOWN" && event.text("reason") == Some("guest-shutdown")
+    };
+    ensure!(machine.events().iter().any(|event| by_guest(&event)), "no SHUTDOWN by the guest");
+    ensure!(told(machine, "GUEST_PANICKED") == 0, "GUEST_PANICKED");
+    Ok(())
+}
+
+/// CAS was answered well and granted the events and the compact memory nodes that were asked for.
+pub(crate) fn negotiated(machine: &Machine) -> Result<()> {
+    let answer = find(machine, "what CAS answered", |record| match record {
+        Record::CasAnswer { catch, result, granted } => Some((catch.0, result.0, granted.is_some())),
+        _ => None,
+    })?;
+    ensure!(answer == (0, 0, true), "CAS answered {answer:?}");
+    Ok(())
+}
+
+/// The queue was drained after arming, each drain to its end, and as many events were logged as were taken.
+pub(crate) fn drained(machine: &Machine) -> Result<()> {
+    let drains = all(machine, |record| match record {
+        Record::Drain { events, rc, .. } => Some((events, rc.0)),
+        _ => None,
+    });
+    ensure!(drains.len() >= 2, "the queue was not drained after arming: {drains:?}");
+    ensure!(drains.iter().all(|(_, rc)| *rc == 1), "a drain ended before the queue was empty: {drains:?}");
+    let taken: u32 = drains.iter().map(|(events, _)| events).sum();
+    let logged = all(machine, |record| matches!(record, Record::Event { .. }).then_some(()));
+    ensure!(taken as usize == logged.len(), "{taken} events were taken, {} logged", logged.len());
+    let unknown =
+        all(machine, |record| matches!(record, Record::EventBytes { .. }).then(|| format!("{record:?}")));
+    ensure!(unknown.is_empty(), "not understood: {unknown:?}");
+    Ok(())
+}
+
+/// Plays a story and holds every property against it; nothing more is to be asked where a known defect ended it.
+pub(crate) fn judged(
+    machine: &mut Machine,
+    story: impl FnOnce(&mut Run, &mut Machine) -> Result<(), Stop>,
+) -> Result<Option<scenario::Report>> {
+    let outcome = scenario::play(machine, story);
+    let passes = outcome.verdict.exit_status() == 0 || outcome.verdict == Verdict::Skip;
+    ensure!(passes, "{}", report(&outcome, machine.transcript(), Colour::Off));
+    let news = [Verdict::ExpectedFail, Verdict::UnexpectedPass];
+    for finding in outcome.findings.iter().filter(|finding| news.contains(&finding.verdict)) {
+        eprintln!("note: {finding}");
+    }
+    Ok(Some(outcome).filter(|outcome| outcome.verdict != Verdict::ExpectedFail))
+}
+
+/// Waits until the guest holds at the station that it was told to hold at.
+pub(crate) fn reach(machine: &mut Machine, station: &str) -> Result<(), Stop> {
+    machine.start()?;
+    machine.wait_for_hold(station, Mark::default())
+}
