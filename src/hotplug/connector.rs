@@ -293,7 +293,9 @@ impl Walk {
                 Phase::Allocate
             }
             // Left over from a walk that got stuck; every call of the sequence may be made again.
-            (false, EntitySense::PRESENT, State::Available | State::Unisolated) => Phase::Allocate,
+            (false, EntitySense::PRESENT, State::Available | State::Unisolated | State::Unknown) => {
+                Phase::Allocate
+            }
             (false, EntitySense::PRESENT, _) => {
                 // What is usable without this guest's doing came with the tree, and that is configured.
                 self.state = State::Configured;

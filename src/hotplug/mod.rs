@@ -5,6 +5,8 @@
 //! hands out is collected into a [`fragment`]. [`model`] is the other side: what the hypervisor answers, as an
 //! executable form of its rules. It is the fake of the tests and the oracle for runs against a real one.
 
+#[cfg(test)]
+mod captured;
 pub mod connector;
 pub mod fragment;
 pub mod inventory;

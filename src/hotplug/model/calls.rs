@@ -4,6 +4,7 @@
 
 use super::Platform;
 use super::queue::{Line, QUEUED_LEN};
+use super::tree::{self, Cursor};
 use crate::hotplug::State;
 use crate::papr::connector::WorkArea;
 use crate::papr::drc::DrcIndex;
@@ -34,7 +35,8 @@ impl Platform {
         }
     }
 
-    /// One step for the connector whose index stands in the work area.
+    /// One step for the connector whose index stands in the work area. The fragment is made at the first step, and
+    /// kept until the device goes: a host bridge shows what is behind it now, and never what comes later.
     ///
     /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_ibm_configure_connector)
     pub fn configure_connector(&mut self, area: &mut WorkArea) -> Status {
@@ -45,7 +47,11 @@ impl Platform {
             Ok(effect) => self.take_effect(index, effect),
             Err(status) => return status,
         }
+        let (threads, behind) = (self.config.threads, self.behind(index));
         let Some(drc) = self.drcs.get_mut(&index) else { return Status::PARAMETER };
+        if drc.cursor.is_empty() {
+            drc.cursor = Cursor::new(tree::fragment(index, threads, &behind));
+        }
         let status = drc.cursor.step(area);
         if status == Status::SUCCESS {
             drc.state = State::Configured;

@@ -19,13 +19,12 @@
 //!
 //! Ref: LoPAR 13.4 (Figures 12 and 13), QEMU hw/ppc/spapr_drc.c
 
-use super::tree::{Cursor, Item};
+use super::tree::Cursor;
 use crate::hotplug::State;
 use crate::papr::drc::DrcKind;
 use crate::papr::indicator::{ACTION, ACTIVE, EntitySense, INACTIVE, ISOLATE, UNISOLATE, UNUSABLE, USABLE};
 use crate::papr::status::Status;
 use alloc::string::String;
-use alloc::vec::Vec;
 
 /// A connector as the hypervisor has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,12 +89,20 @@ impl Drc {
         self.state == State::empty(self.kind.is_physical())
     }
 
-    /// The host attaches a device. Its fragment is made now; QEMU makes it when it is first asked for.
+    /// The host attaches a device. Its fragment is made when it is first asked for.
     ///
     /// Ref: QEMU hw/ppc/spapr_drc.c (spapr_drc_attach)
-    pub(super) fn attach(&mut self, id: &str, fragment: Vec<Item>) {
+    pub(super) fn attach(&mut self, id: &str) {
         self.device = Some(id.into());
-        self.cursor = Cursor::new(fragment);
+    }
+
+    /// The device leaves, and its fragment with it.
+    ///
+    /// Ref: QEMU hw/ppc/spapr_drc.c (spapr_drc_release)
+    pub(super) fn detach(&mut self) -> Option<String> {
+        self.unplug_requested = false;
+        self.cursor = Cursor::default();
+        self.device.take()
     }
 
     /// Ref: QEMU hw/ppc/spapr_drc.c (physical_entity_sense, logical_entity_sense)

@@ -17,6 +17,7 @@ mod host;
 mod machine;
 mod queue;
 mod tree;
+mod unplug;
 
 pub use drc::Drc;
 pub use host::{Device, HostError, How, Notice, What};

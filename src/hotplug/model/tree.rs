@@ -36,14 +36,20 @@ fn text(name: &str, value: &str) -> Item {
     Item::Property(name.into(), [value.as_bytes(), b"\0"].concat())
 }
 
-/// The fragment of a connector.
+/// The fragment of a connector; `behind` are the connectors of what hangs on a host bridge.
 ///
-/// Ref: QEMU hw/ppc/spapr.c (spapr_core_dt_populate, spapr_lmb_dt_populate), hw/ppc/spapr_pci.c (spapr_pci_dt_populate),
-/// hw/ppc/spapr_nvdimm.c (spapr_pmem_dt_populate)
-pub(super) fn fragment(index: DrcIndex, kind: DrcKind, threads: u32) -> Vec<Item> {
+/// Ref: QEMU hw/ppc/spapr.c (spapr_core_dt_populate, spapr_lmb_dt_populate), hw/ppc/spapr_pci.c (spapr_dt_phb,
+/// spapr_dt_pci_device), hw/ppc/spapr_nvdimm.c (spapr_pmem_dt_populate)
+pub(super) fn fragment(index: DrcIndex, threads: u32, behind: &[DrcIndex]) -> Vec<Item> {
+    let (name, properties) = node(index, threads);
+    let children = behind.iter().flat_map(|index| fragment(*index, threads, &[])).collect();
+    [alloc::vec![Item::Begin(name)], properties, children, alloc::vec![Item::End]].concat()
+}
+
+fn node(index: DrcIndex, threads: u32) -> (String, Vec<Item>) {
     let id = index.0 & ID_MASK;
     let mine = cell("ibm,my-drc-index", index.0);
-    let (name, properties) = match kind {
+    match index.kind() {
         DrcKind::CPU => {
             let servers = (id..id + threads).flat_map(u32::to_be_bytes).collect();
             let servers = Item::Property("ibm,ppc-interrupt-server#s".into(), servers);
@@ -66,8 +72,7 @@ pub(super) fn fragment(index: DrcIndex, kind: DrcKind, threads: u32) -> Vec<Item
             (format!("ibm,pmemory@{:x}", index.0), alloc::vec![blocks, mine, cell("reg", index.0)])
         }
         _ => (pci_name(id & 0xff), alloc::vec![mine, cell("vendor-id", 0x8086), cell("device-id", 0x100e)]),
-    };
-    [alloc::vec![Item::Begin(name)], properties, alloc::vec![Item::End]].concat()
+    }
 }
 
 fn pci_name(devfn: u32) -> String {
@@ -88,6 +93,11 @@ pub(super) struct Cursor {
 impl Cursor {
     pub(super) fn new(items: Vec<Item>) -> Self {
         Self { items, at: 0, depth: 0 }
+    }
+
+    /// Whether no fragment has been made yet.
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 
     pub(super) fn rewind(&mut self) {

@@ -3,6 +3,7 @@
 use super::super::{Config, HostError, How, Notice, Platform, What};
 use super::{CORE, EACH, LMB, PCI, PHB, PMEM, acquire, allocation, configure, isolation, plugged};
 use crate::hotplug::State;
+use crate::papr::connector::WorkArea;
 use crate::papr::drc::DrcIndex;
 use crate::papr::event::EventLog;
 use crate::papr::indicator::{ACTIVE, INACTIVE, ISOLATE, UNISOLATE, UNUSABLE, USABLE};
@@ -260,4 +261,22 @@ fn a_place_is_taken_once() {
     assert_eq!(plug("b", What::Phb(31)), Err(HostError::Place));
     assert_eq!(plug("b", What::Pci { phb: 3, devfn: 8 }), Err(HostError::Place));
     assert_eq!(plug("b", What::Nvdimm(2)), Err(HostError::Place));
+}
+
+#[test]
+fn a_host_bridge_shows_what_was_behind_it_when_it_was_first_asked() {
+    let mut platform = plugged(What::Phb(5));
+    platform.plug("nic", What::Pci { phb: 5, devfn: 8 }, How::Hot).expect("free");
+    acquire(&mut platform, PHB);
+    platform.plug("late", What::Pci { phb: 5, devfn: 16 }, How::Hot).expect("free");
+    let mut area = WorkArea::new(PHB);
+    let mut stream = Vec::new();
+    loop {
+        let status = platform.configure_connector(&mut area);
+        stream.push(status.0);
+        if status == Status::SUCCESS {
+            break;
+        }
+    }
+    assert_eq!(stream, [2, 3, 3, 3, 2, 3, 3, 3, 4, 0]);
 }
