@@ -31,6 +31,8 @@ payload_flags = --target $(TRIPLE) $(if $(filter source,$(core)),-Zbuild-std=cor
 comma    := ,
 
 .DEFAULT_GOAL := help
+# Set-up comes once and first; what can run side by side is cargo's business.
+.NOTPARALLEL:
 .PHONY: help setup run boot payload harness test check lint doc qemus clean
 
 help: ## lists the targets
