@@ -12,6 +12,7 @@ pub mod fragment;
 pub mod inventory;
 pub mod model;
 pub mod plan;
+pub mod policy;
 mod state;
 
 pub use state::State;
