@@ -7,6 +7,8 @@ FIRMWARE ?= vof
 QEMU ?=
 # Further options of `paprika run` and `paprika boot`.
 ARGS ?=
+# Which of the tests that boot QEMU `check` runs: a part of their names, as `11.1` or `dimm-after-core`.
+CHECK ?=
 # Where the payload's core library comes from: prebuilt (rustup), source (built here), or empty: what is at hand.
 CORE ?=
 # The Debian suites that `qemus` looks into.
@@ -29,13 +31,15 @@ payload_flags = --target $(TRIPLE) $(if $(filter source,$(core)),-Zbuild-std=cor
 comma    := ,
 
 .DEFAULT_GOAL := help
+# Set-up comes once and first; what can run side by side is cargo's business.
+.NOTPARALLEL:
 .PHONY: help setup run boot payload harness test check lint doc qemus clean
 
 help: ## lists the targets
 	@echo "Targets:"
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 	@echo
-	@echo "Variables: FIRMWARE=vof|slof  QEMU=<program>  ARGS=<options of paprika>  CORE=prebuilt|source  QEMU_SUITES=<suites>"
+	@printf "Variables: FIRMWARE=vof|slof  QEMU=<program>  ARGS=<options of paprika>  CHECK=<part of a name>\n           CORE=prebuilt|source  QEMU_SUITES=<suites>\n"
 
 run: setup payload harness ## installs what is missing, builds, boots, and shows a hotplug race from end to end
 	@$(PAPRIKA) run --firmware $(FIRMWARE) $(ARGS)
@@ -47,7 +51,7 @@ test: ## everything that proves us right: lints, docs, unit tests, boots in ever
 	@CORE=$(CORE) sh scripts/test.sh
 
 check: setup payload ## only the tests that boot QEMU
-	@$(CARGO) test --package paprika-harness --test boots
+	@$(CARGO) test --package paprika-harness --test boots -- $(CHECK)
 
 lint: ## format and lints, for the host and for the target; warnings are errors
 	@$(SETUP) build lint

@@ -5,7 +5,7 @@
 #
 # Each suite gets an apt configuration of its own, made from the machine's. QEMU and every library that it needs are unpacked
 # into one folder, and started through that folder's own dynamic linker: target/qemu/<version>/qemu-system-ppc64. The folder
-# can be moved. What is there already is not fetched again.
+# can be moved. A suite that was fetched is not looked into again; remove target/qemu to look for newer ones.
 set -eu
 
 top=$(pwd)/target/qemu
@@ -15,10 +15,10 @@ give_up() { printf '%s\n' "qemus: $*" >&2; exit 1; }
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null ||
     give_up "this needs Debian's apt-get and dpkg-deb; put other QEMUs into target/qemu/<version>/qemu-system-ppc64 by hand"
 
-# The machine's own package source, in either form that apt has.
+# The machine's own source of Debian's packages, in either form that apt has.
 source_line() {
-    uri=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1)
-    key=$(sed -n 's/^Signed-By: *//p' /etc/apt/sources.list.d/*.sources 2>/dev/null | head -n 1)
+    uri=$(sed -n 's/^URIs: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
+    key=$(sed -n 's/^Signed-By: *//p' /etc/apt/sources.list.d/debian.sources 2>/dev/null | head -n 1)
     [ -n "$uri" ] || uri=$(sed -n 's/^deb \(\[[^]]*\] \)*\([^ ]*\) .*/\2/p' /etc/apt/sources.list 2>/dev/null | head -n 1)
     [ -n "$uri" ] || give_up "no package source found under /etc/apt"
     printf 'deb %s%s %s main\n' "${key:+[signed-by=$key] }" "$uri" "$1"
@@ -27,6 +27,8 @@ source_line() {
 fetch() {
     suite=$1
     work=$top/.work-$suite
+    version=$(cat "$top/.fetched-$suite" 2>/dev/null || true)
+    if [ -n "$version" ] && [ -x "$top/$version/qemu-system-ppc64" ]; then return; fi
     rm -rf "$work"
     mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/system"
     : >"$work/status"
@@ -38,19 +40,19 @@ fetch() {
     apt-get "$@" update >"$work/log" 2>&1 || return 1
     version=$(apt-cache "$@" policy qemu-system-ppc | sed -n 's/^ *Candidate: *//p' | sed 's/^[0-9]*://; s/[+~-].*//')
     [ -n "$version" ] || return 1
-    if [ -x "$top/$version/qemu-system-ppc64" ]; then rm -rf "$work"; return; fi
     say "fetching QEMU $version"
     apt-get "$@" -y --no-install-recommends --download-only install qemu-system-ppc >>"$work/log" 2>&1 || return 1
-    for package in "$work"/cache/archives/*.deb; do dpkg-deb -x "$package" "$work/system"; done
+    for package in "$work"/cache/archives/*.deb; do dpkg-deb -x "$package" "$work/system" || return 1; done
     # Documentation and programs that QEMU does not start are a good part of it.
     rm -rf "$work/system/usr/share/doc" "$work/system/usr/share/man" "$work/system/usr/share/locale" "$work/system/var"
     rm -rf "${top:?}/$version"
     mkdir -p "$top/$version"
-    mv "$work/system" "$top/$version/system"
+    mv "$work/system" "$top/$version/system" || return 1
     wrapper >"$top/$version/qemu-system-ppc64"
     chmod +x "$top/$version/qemu-system-ppc64"
     rm -rf "$work"
     "$top/$version/qemu-system-ppc64" -version >/dev/null || give_up "QEMU $version was fetched and does not start"
+    echo "$version" >"$top/.fetched-$suite"
 }
 
 wrapper() {

@@ -47,15 +47,22 @@ missing_to_lint() {
 
 prebuilt_is_there() { [ -d "$(rustc --print sysroot 2>/dev/null)/lib/rustlib/$triple/lib" ]; }
 
+# Asks rustup for it, where there is one.
+prebuilt_can_be_had() {
+    prebuilt_is_there || { have rustup && timeout "$patience" rustup target add "$triple" >/dev/null 2>&1 && prebuilt_is_there; }
+}
+
 decide() {
-    if [ -n "${CORE:-}" ]; then echo "$CORE"; return; fi
-    if [ -s target/core ]; then cat target/core; return; fi
-    if prebuilt_is_there; then echo prebuilt; return; fi
-    if have rustup && timeout "$patience" rustup target add "$triple" >/dev/null 2>&1 && prebuilt_is_there; then
+    wanted=${CORE:-$(cat target/core 2>/dev/null || true)}
+    case $wanted in
+    source) echo source ;;
+    prebuilt)
+        prebuilt_can_be_had || give_up "rustup has no $triple for this compiler: install it, or say CORE=source"
         echo prebuilt
-    else
-        echo source
-    fi
+        ;;
+    '') if prebuilt_can_be_had; then echo prebuilt; else echo source; fi ;;
+    *) give_up "CORE is prebuilt or source, not '$wanted'" ;;
+    esac
 }
 
 # ----- Installing --------------------------------------------------------------------------------------------------------------
@@ -83,8 +90,7 @@ setup: install what your system calls them, and come again."
 # ----- All together ------------------------------------------------------------------------------------------------------------
 
 mkdir -p target
-core=$(decide)
-case $core in prebuilt | source) ;; *) give_up "CORE is prebuilt or source, not '$core'" ;; esac
+core=$(decide) || exit
 
 missing=$(for need in "$@"; do
     case $need in

@@ -39,8 +39,8 @@ step() {
 echo "testing; the logs are in $logs"
 step setup "what is needed is installed" sh scripts/setup.sh build qemu lint
 step payload "the payload is built" $make payload
-step unit "unit tests, and the rules of the repository" cargo test --workspace --exclude paprika-harness
-step harness "the host tool's own tests" cargo test --package paprika-harness --lib --bins --test cli
+step unit "unit tests, and the rules of the repository" cargo test --no-fail-fast --workspace --exclude paprika-harness
+step harness "the host tool's own tests" cargo test --no-fail-fast --package paprika-harness --lib --bins --test cli
 step boots "boots in real QEMU" cargo test --package paprika-harness --test boots
 step format "format" $make lint-format
 step host "lints for the host" $make lint-host

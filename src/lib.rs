@@ -1,16 +1,17 @@
 //! Paprika's guest: the client's half of PAPR hotplug, from the words of the specification to a running payload.
 //!
-//! Layers, each of which uses only those above it in this list:
+//! Layers, each of which uses only those above it in this list, and those beside it:
 //!
 //! | layer | module | what it is |
 //! |---|---|---|
-//! | L0 | [`machine`], [`wire`] | the seam to the machine; big-endian cells and open enums |
+//! | L0 | [`wire`] | big-endian cells and open enums |
+//! | L1 | [`machine`] | the seam to the machine |
 //! | L1 | [`papr`] | the vocabulary of the specification |
-//! | L1 | [`openfirmware`] | the client interface, and the device tree that is read through it |
 //! | L1 | [`log`] | what the guest can say, as text and back |
-//! | L2 | [`hotplug`] | decisions about connectors, and a model of the hypervisor's half |
-//! | L3 | [`agent`] | the guest's life: what it does when, and what it says about it |
-//! | L4 | `arch` | the machine itself: the only unsafe code, and only on ppc64 |
+//! | L2 | [`openfirmware`] | the client interface, and the device tree that is read through it |
+//! | L3 | [`hotplug`] | decisions about connectors, and a model of the hypervisor's half |
+//! | L4 | [`agent`] | the guest's life: what it does when, and what it says about it |
+//! | L5 | `arch` | the machine itself: the only unsafe code, and only on ppc64 |
 //!
 //! Everything but `arch` builds and is tested on any host. `src/main.rs` puts the pieces together.
 

@@ -165,6 +165,7 @@ impl<M: Machine> Guest<M> {
                 break rc;
             }
             logs.push(as_long_as_it_says(&buffer));
+            self.reach(Station::Draining);
         };
         let mask = Hex(wanted().bits().into());
         self.say(&Record::Drain { call: call.into(), mask, events: logs.len() as u32, rc });

@@ -27,7 +27,9 @@ word_enum! {
         HandlerInstalled = "handler-installed",
         /// The event sources are on: from here an event interrupts.
         HandlerArmed = "handler-armed",
-        /// An event was taken from the queue, and nothing done about it yet.
+        /// An event was taken from the queue, and there may be more.
+        Draining = "draining",
+        /// It is the turn of an event that was taken; nothing was done about it yet.
         EventTaken = "event-taken",
         /// The next call moves a connector or reads its sensor.
         BeforeStep = "before-step",

@@ -3,7 +3,8 @@
 //! Ref: LoPAR 13.5 (Dynamic Reconfiguration Architecture)
 
 use crate::log::Field;
-use crate::{open_enum, open_field};
+use crate::open_enum;
+use crate::open_field;
 use core::fmt;
 
 /// The index of a connector, as it stands in `ibm,drc-indexes` and in every call about it.

@@ -2,7 +2,8 @@
 //!
 //! Ref: LoPAR 7.3.10 (set-indicator), 13.5.3 (Tables 179 to 181)
 
-use crate::{open_enum, open_field};
+use crate::open_enum;
+use crate::open_field;
 
 open_enum! {
     /// The indicator's token.

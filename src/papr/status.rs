@@ -1,6 +1,7 @@
 //! What a call says about itself: RTAS statuses and hypervisor return codes.
 
-use crate::{open_enum, open_field};
+use crate::open_enum;
+use crate::open_field;
 
 open_enum! {
     /// The first return cell of an RTAS call, as signed 32 bits. The meaning of the -900x values depends on the call.

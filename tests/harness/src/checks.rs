@@ -38,6 +38,7 @@ pub fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
     findings.extend(of_log(evidence.transcript, evidence.complete));
     findings.extend(of_version(evidence.transcript));
     if evidence.complete {
+        findings.extend(of_queue(evidence.transcript));
         findings.extend(of_end(evidence));
     }
     findings
@@ -214,6 +215,39 @@ pub fn of_log(transcript: &Transcript, complete: bool) -> Vec<Finding> {
         .map(|detail| Finding::other("arrives whole", subject, Verdict::Fail, detail))
         .collect();
     if problems.is_empty() { vec![Finding::pass("arrives whole", subject)] } else { problems }
+}
+
+/// Every drain went on until the queue was empty, and each event that was taken is in the log and was understood.
+pub fn of_queue(transcript: &Transcript) -> Vec<Finding> {
+    let (mut drains, mut unfinished, mut taken, mut logged, mut unknown) = (0, Vec::new(), 0, 0, Vec::new());
+    for entry in transcript.entries() {
+        match entry.record {
+            Record::Drain { events, rc, .. } => {
+                drains += 1;
+                taken += events;
+                if rc != Status::NONE_FOUND {
+                    unfinished.push(format!("line {} ended with {rc}", entry.seq));
+                }
+            }
+            Record::Event { .. } => logged += 1,
+            Record::EventBytes { event, problem, .. } => unknown.push(format!("event {event}: {problem}")),
+            _ => {}
+        }
+    }
+    if drains == 0 {
+        unfinished.push("it was never drained".to_owned());
+    }
+    let lost = (taken != logged).then(|| format!("{taken} were taken, {logged} are in the log"));
+    let verdict = |property, problem: Option<String>| match problem {
+        None => Finding::pass(property, "the event queue"),
+        Some(detail) => Finding::other(property, "the event queue", Verdict::Fail, detail),
+    };
+    let listed = |problems: Vec<String>| (!problems.is_empty()).then(|| problems.join(", "));
+    vec![
+        verdict("is drained until it is empty", listed(unfinished)),
+        verdict("loses no event", lost),
+        verdict("is understood", listed(unknown)),
+    ]
 }
 
 /// The payload was built from the sources of this tool, else they may not understand each other.

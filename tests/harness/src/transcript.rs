@@ -260,6 +260,58 @@ mod tests {
         assert_eq!(transcript.gaps().len(), 1);
     }
 
+    /// Whether anything is wrong with these lines.
+    fn is_noticed(lines: &[String]) -> bool {
+        let transcript = of(lines);
+        !transcript.gaps().is_empty() || transcript.damaged().next().is_some()
+    }
+
+    #[test]
+    fn no_line_can_be_lost_doubled_or_exchanged_unnoticed() {
+        let whole: Vec<String> =
+            (0..8).map(|seq| line(seq, if seq == 0 { boot() } else { note() })).collect();
+        assert!(!is_noticed(&whole));
+        // Only what follows tells of a lost line; the last one is missed because it says that it is the last.
+        for at in 0..whole.len() - 1 {
+            let without: Vec<String> = [&whole[..at], &whole[at + 1..]].concat();
+            assert!(is_noticed(&without), "lost {at}");
+            let mut exchanged = whole.clone();
+            exchanged.swap(at, at + 1);
+            assert!(is_noticed(&exchanged), "exchanged {at}");
+        }
+        for at in 1..whole.len() {
+            let doubled = [&whole[..=at], &whole[at..]].concat();
+            assert!(is_noticed(&doubled), "doubled {at}");
+        }
+    }
+
+    #[test]
+    fn no_byte_of_a_line_can_be_lost_or_changed_unnoticed() {
+        let (first, changed, last) = (line(0, boot()), line(1, note()), line(2, note()));
+        for at in 0..changed.len() {
+            let with = |piece: &str| {
+                let middle = format!("{}{piece}{}", &changed[..at], &changed[at + 1..]);
+                is_noticed(&[first.clone(), middle, last.clone()])
+            };
+            assert!(with("") && with("~") && with("\u{fffd}"), "byte {at} of {changed}");
+            let run_together = format!("{}{last}", &changed[..at]);
+            assert!(is_noticed(&[first.clone(), run_together]), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_payload_of_another_version_is_noticed_at_its_first_line() {
+        let own = line(0, boot());
+        assert_eq!(of(std::slice::from_ref(&own)).foreign(), None);
+        let Record::Boot { firmware, pvr, msr, base, tick_rate, initrd, initrd_size, .. } = boot() else {
+            panic!("{own}")
+        };
+        let version = "99.9.9".into();
+        let other = Record::Boot { version, firmware, pvr, msr, base, tick_rate, initrd, initrd_size };
+        let transcript = of(&[line(0, other), line(1, note())]);
+        assert!(transcript.foreign().is_some_and(|problem| problem.contains("99.9.9")));
+    }
+
     #[test]
     fn a_second_boot_is_no_gap() {
         let transcript = of(&[line(0, boot()), line(1, note()), line(0, boot()), line(1, note())]);

@@ -36,6 +36,15 @@ fn end(verdict: GuestVerdict) -> Record<'static> {
     Record::End { verdict, then: "poweroff".into(), done: 4, failed: 0, problems: 0, unknown: 0 }
 }
 
+fn drain(events: u32, rc: Status) -> Record<'static> {
+    Record::Drain { call: "check-exception".into(), mask: Hex(0x1000_0000), events, rc }
+}
+
+fn told() -> Record<'static> {
+    let (class, resource, action, id) = ("hotplug".into(), "cpu".into(), "remove".into(), "index:1".into());
+    Record::Event { number: 1, class, resource, action, id, length: 116 }
+}
+
 /// The good life of a DIMM and a core.
 fn good() -> Vec<Record<'static>> {
     vec![
@@ -50,6 +59,8 @@ fn good() -> Vec<Record<'static>> {
         begin(CORE, Request::Remove, Learned::Event),
         done(CORE, Request::Remove, Outcome::Released),
         end(GuestVerdict::Pass),
+        drain(1, Status::NONE_FOUND),
+        told(),
     ]
 }
 
@@ -145,7 +156,26 @@ fn a_core_must_have_run() {
 #[test]
 fn a_guest_that_is_not_content_fails_the_run() {
     assert_eq!(only_problem(|records| records[10] = end(GuestVerdict::Fail)).subject, "the guest");
-    assert!(only_problem(|records| drop(records.pop())).detail.contains("no verdict"));
+    assert!(only_problem(|records| drop(records.remove(10))).detail.contains("no verdict"));
+}
+
+#[test]
+fn an_event_that_was_taken_and_is_not_in_the_log_is_lost() {
+    assert!(only_problem(|records| drop(records.pop())).detail.contains("1 were taken, 0 are"));
+}
+
+#[test]
+fn a_queue_has_to_be_drained_to_its_end() {
+    let problem = only_problem(|records| records[11] = drain(1, Status::SUCCESS));
+    assert!(problem.detail.contains("ended with success"), "{problem}");
+    let problem = only_problem(|records| records.truncate(11));
+    assert!(problem.detail.contains("never drained"), "{problem}");
+}
+
+#[test]
+fn an_event_that_nobody_understands_is_told() {
+    let bytes = || Record::EventBytes { event: 1, problem: "cut".into(), bytes: vec![1].into() };
+    assert!(only_problem(|records| records.push(bytes())).detail.contains("event 1: cut"));
 }
 
 #[test]
@@ -243,7 +273,7 @@ fn what_qemu_refuses_to_unplug_is_skipped_with_its_words() {
     let mut devices = devices(Stage::Answered);
     devices.truncate(1);
     devices[0].refusal = Some("not supported without OS".into());
-    let records = good().into_iter().take(3).chain([end(GuestVerdict::Pass)]);
+    let records = good().into_iter().take(3).chain([end(GuestVerdict::Pass), drain(0, Status::NONE_FOUND)]);
     let evidence = Evidence {
         devices: &devices,
         transcript: &saying(records),

@@ -9,6 +9,7 @@ mod endings;
 mod lives;
 mod matrix;
 mod seen;
+mod terminal;
 mod vectors;
 
 use case::Case;
@@ -34,5 +35,6 @@ fn main() {
 fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
     let cases = [lives::cases(qemu), vectors::cases(), endings::cases(), arguments::cases()];
     let trial = |case: Case| case.into_trial(name, qemu, payload);
-    cases.into_iter().flatten().map(trial).collect()
+    let by_hand = terminal::trial(name, qemu, payload);
+    cases.into_iter().flatten().map(trial).chain([by_hand]).collect()
 }

@@ -67,30 +67,13 @@ pub(crate) fn ends(machine: &mut Machine, wanted: GuestVerdict) -> Result<()> {
     Ok(())
 }
 
-/// CAS was answered well and granted the events and the compact memory nodes that were asked for.
+/// CAS was answered well.
 pub(crate) fn negotiated(machine: &Machine) -> Result<()> {
     let answer = find(machine, "what CAS answered", |record| match record {
         Record::CasAnswer { catch, result, granted } => Some((catch.0, result.0, granted.is_some())),
         _ => None,
     })?;
     ensure!(answer == (0, 0, true), "CAS answered {answer:?}");
-    Ok(())
-}
-
-/// The queue was drained after arming, each drain to its end, and as many events were logged as were taken.
-pub(crate) fn drained(machine: &Machine) -> Result<()> {
-    let drains = all(machine, |record| match record {
-        Record::Drain { events, rc, .. } => Some((events, rc.0)),
-        _ => None,
-    });
-    ensure!(drains.len() >= 2, "the queue was not drained after arming: {drains:?}");
-    ensure!(drains.iter().all(|(_, rc)| *rc == 1), "a drain ended before the queue was empty: {drains:?}");
-    let taken: u32 = drains.iter().map(|(events, _)| events).sum();
-    let logged = all(machine, |record| matches!(record, Record::Event { .. }).then_some(()));
-    ensure!(taken as usize == logged.len(), "{taken} events were taken, {} logged", logged.len());
-    let unknown =
-        all(machine, |record| matches!(record, Record::EventBytes { .. }).then(|| format!("{record:?}")));
-    ensure!(unknown.is_empty(), "not understood: {unknown:?}");
     Ok(())
 }
 
