@@ -2,8 +2,9 @@
 //!
 //! An event becomes a [`plan`] against the [`inventory`]; each connector of the plan is taken through its states by a
 //! [`connector::Walk`], which is told what each call answered and says what to call next; what configure-connector
-//! hands out is collected into a [`fragment`]. [`model`] is the other side: what the hypervisor answers, as an
-//! executable form of its rules. It is the fake of the tests and the oracle for runs against a real one.
+//! hands out is collected into a [`fragment`]. A [`policy`] treats a request otherwise than it is asked for, and
+//! [`transitions`] is the tour through every call from every state. [`model`] is the other side: what the hypervisor
+//! answers, as an executable form of its rules. It is the fake of the tests and the oracle for runs against a real one.
 
 #[cfg(test)]
 mod captured;
@@ -12,6 +13,8 @@ pub mod fragment;
 pub mod inventory;
 pub mod model;
 pub mod plan;
+pub mod policy;
 mod state;
+pub mod transitions;
 
 pub use state::State;

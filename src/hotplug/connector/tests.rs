@@ -13,13 +13,13 @@ use crate::papr::status::Status;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
-const CORE: DrcIndex = DrcIndex(0x1000_0001);
-const LMB: DrcIndex = DrcIndex(0x8000_0004);
-const PCI: DrcIndex = DrcIndex(0x4000_0008);
+pub(in crate::hotplug) const CORE: DrcIndex = DrcIndex(0x1000_0001);
+pub(in crate::hotplug) const LMB: DrcIndex = DrcIndex(0x8000_0004);
+pub(in crate::hotplug) const PCI: DrcIndex = DrcIndex(0x4000_0008);
 const PHB: DrcIndex = DrcIndex(0x2000_0005);
 const PMEM: DrcIndex = DrcIndex(0x9000_0000);
 
-const EACH: [(DrcIndex, What); 5] = [
+pub(in crate::hotplug) const EACH: [(DrcIndex, What); 5] = [
     (CORE, What::Core(1)),
     (LMB, What::Dimm { first: 4, blocks: 1 }),
     (PCI, What::Pci { phb: 0, devfn: 8 }),
@@ -28,7 +28,7 @@ const EACH: [(DrcIndex, What); 5] = [
 ];
 
 /// The states that a connector can have while its device is there.
-fn states(index: DrcIndex) -> &'static [State] {
+pub(in crate::hotplug) fn states(index: DrcIndex) -> &'static [State] {
     match index.kind() {
         DrcKind::PCI => &[State::PowerOn, State::Unisolated, State::Configured],
         _ => &[State::Unusable, State::Available, State::Unisolated, State::Configured],
@@ -37,16 +37,16 @@ fn states(index: DrcIndex) -> &'static [State] {
 
 /// A guest with one connector, and the platform behind it.
 #[derive(Clone)]
-struct Bench {
-    platform: Platform,
-    index: DrcIndex,
-    in_use: bool,
+pub(in crate::hotplug) struct Bench {
+    pub(in crate::hotplug) platform: Platform,
+    pub(in crate::hotplug) index: DrcIndex,
+    pub(in crate::hotplug) in_use: bool,
     moves: Vec<Transition>,
 }
 
 impl Bench {
     /// The device of the connector at `index` is plugged, and the guest has brought it to `state`.
-    fn at(index: DrcIndex, state: State) -> Self {
+    pub(in crate::hotplug) fn at(index: DrcIndex, state: State) -> Self {
         let what = EACH.iter().find(|(place, _)| *place == index).expect("a place").1;
         let mut platform = Platform::new(Config::default());
         platform.cas(true);
@@ -65,14 +65,19 @@ impl Bench {
         bench
     }
 
+    /// The connector at `index` of a platform that someone else has prepared.
+    pub(in crate::hotplug) fn on(platform: Platform, index: DrcIndex) -> Self {
+        Self { platform, index, in_use: false, moves: Vec::new() }
+    }
+
     /// The same, and the host wants it back; `None` where it cannot ask for that.
-    fn wanted_back(index: DrcIndex, state: State) -> Option<Self> {
+    pub(in crate::hotplug) fn wanted_back(index: DrcIndex, state: State) -> Option<Self> {
         let mut bench = Self::at(index, state);
         bench.platform.unplug("device").ok()?;
         Some(bench)
     }
 
-    fn state(&self) -> State {
+    pub(in crate::hotplug) fn state(&self) -> State {
         self.platform.drc(self.index).expect("listed").state()
     }
 
@@ -91,7 +96,7 @@ impl Bench {
     }
 
     /// Does what a walk says. What no guest may do is an error of the walk.
-    fn perform(&mut self, action: &Action) -> Reply {
+    pub(in crate::hotplug) fn perform(&mut self, action: &Action) -> Reply {
         match *action {
             Action::ReadSense => {
                 let (rc, sense) = self.platform.get_sensor_state(Sensor::DR_ENTITY_SENSE, self.index);

@@ -15,12 +15,7 @@ impl Platform {
     /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_set_indicator)
     pub fn set_indicator(&mut self, indicator: Indicator, index: DrcIndex, value: u32) -> Status {
         let Some(drc) = self.drcs.get_mut(&index) else { return Status::PARAMETER };
-        let (status, effect) = match indicator {
-            Indicator::ISOLATION_STATE => drc.set_isolation(value),
-            Indicator::ALLOCATION_STATE => drc.set_allocation(value),
-            Indicator::DR_INDICATOR => return drc.set_dr_indicator(value),
-            _ => return Status::PARAMETER,
-        };
+        let (status, effect) = drc.set(indicator, value);
         self.take_effect(index, effect);
         status
     }
@@ -29,10 +24,7 @@ impl Platform {
     ///
     /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_get_sensor_state)
     pub fn get_sensor_state(&self, sensor: Sensor, index: DrcIndex) -> (Status, EntitySense) {
-        match (sensor, self.drcs.get(&index)) {
-            (Sensor::DR_ENTITY_SENSE, Some(drc)) => (Status::SUCCESS, drc.sense()),
-            _ => (Status::PARAMETER, EntitySense::EMPTY),
-        }
+        self.drcs.get(&index).map_or((Status::PARAMETER, EntitySense::EMPTY), |drc| drc.read(sensor))
     }
 
     /// One step for the connector whose index stands in the work area. The fragment is made at the first step, and

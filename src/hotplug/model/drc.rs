@@ -22,7 +22,9 @@
 use super::tree::Cursor;
 use crate::hotplug::State;
 use crate::papr::drc::DrcKind;
-use crate::papr::indicator::{ACTION, ACTIVE, EntitySense, INACTIVE, ISOLATE, UNISOLATE, UNUSABLE, USABLE};
+use crate::papr::indicator::{
+    ACTION, ACTIVE, EntitySense, INACTIVE, ISOLATE, Indicator, Sensor, UNISOLATE, UNUSABLE, USABLE,
+};
 use crate::papr::status::Status;
 use alloc::string::String;
 
@@ -42,7 +44,7 @@ pub struct Drc {
 
 /// What a call does beyond its connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(in crate::hotplug) enum Effect {
     None,
     /// The device leaves the connector.
     Release,
@@ -105,8 +107,46 @@ impl Drc {
         self.device.take()
     }
 
+    /// A connector that has been brought to `state`, with a device that the host does not want back.
+    pub(in crate::hotplug) fn with_device(kind: DrcKind, state: State) -> Self {
+        Self { state, device: Some(String::new()), ..Self::new(kind) }
+    }
+
+    /// Sets any indicator.
+    ///
+    /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_set_indicator)
+    pub(in crate::hotplug) fn set(&mut self, indicator: Indicator, value: u32) -> (Status, Effect) {
+        match indicator {
+            Indicator::ISOLATION_STATE => self.set_isolation(value),
+            Indicator::ALLOCATION_STATE => self.set_allocation(value),
+            Indicator::DR_INDICATOR => (self.set_dr_indicator(value), Effect::None),
+            _ => (Status::PARAMETER, Effect::None),
+        }
+    }
+
+    /// Reads any sensor.
+    ///
+    /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_get_sensor_state)
+    pub(in crate::hotplug) fn read(&self, sensor: Sensor) -> (Status, EntitySense) {
+        match sensor {
+            Sensor::DR_ENTITY_SENSE => (Status::SUCCESS, self.sense()),
+            _ => (Status::PARAMETER, EntitySense::EMPTY),
+        }
+    }
+
+    /// Runs configure-connector to its end.
+    pub(in crate::hotplug) fn configure(&mut self) -> Status {
+        match self.may_configure() {
+            Ok(_) => {
+                self.state = State::Configured;
+                Status::SUCCESS
+            }
+            Err(status) => status,
+        }
+    }
+
     /// Ref: QEMU hw/ppc/spapr_drc.c (physical_entity_sense, logical_entity_sense)
-    pub(super) fn sense(&self) -> EntitySense {
+    fn sense(&self) -> EntitySense {
         match (self.kind.is_physical(), self.state) {
             (true, _) if self.device.is_some() => EntitySense::PRESENT,
             (true, _) => EntitySense::EMPTY,
@@ -116,7 +156,7 @@ impl Drc {
     }
 
     /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_set_isolation_state)
-    pub(super) fn set_isolation(&mut self, value: u32) -> (Status, Effect) {
+    fn set_isolation(&mut self, value: u32) -> (Status, Effect) {
         match value {
             ISOLATE => self.isolate(),
             UNISOLATE => self.unisolate(),
@@ -156,7 +196,7 @@ impl Drc {
     }
 
     /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_set_allocation_state)
-    pub(super) fn set_allocation(&mut self, value: u32) -> (Status, Effect) {
+    fn set_allocation(&mut self, value: u32) -> (Status, Effect) {
         match value {
             _ if self.kind.is_physical() => (Status::PARAMETER, Effect::None),
             USABLE => (self.set_usable(), Effect::None),
@@ -190,7 +230,7 @@ impl Drc {
     }
 
     /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_set_dr_indicator)
-    pub(super) fn set_dr_indicator(&mut self, value: u32) -> Status {
+    fn set_dr_indicator(&mut self, value: u32) -> Status {
         if !self.kind.is_physical() || value > ACTION {
             return Status::PARAMETER;
         }

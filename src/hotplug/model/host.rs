@@ -204,8 +204,9 @@ impl Platform {
             What::Nvdimm(slot) => alloc::vec![index(DrcKind::PMEM, slot)],
             _ => return None,
         };
-        let is_free = |drc: &Drc| drc.device.is_none() && drc.is_empty();
-        drcs.iter().all(|index| self.drcs.get(index).is_some_and(is_free)).then_some(drcs)
+        // A DIMM that was given back in part still has the addresses of all its blocks.
+        let is_taken = |index: &DrcIndex| self.devices.values().any(|device| device.drcs.contains(index));
+        drcs.iter().all(|index| self.drcs.contains_key(index) && !is_taken(index)).then_some(drcs)
     }
 
     /// Plugs a device.

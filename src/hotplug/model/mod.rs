@@ -5,7 +5,8 @@
 //! each thing that a guest or a host can do, and each rule names where QEMU has it. [`Machine`] puts RTAS in front of it,
 //! with cells and buffers, so that everything that runs on the real machine runs against the model as well.
 //!
-//! It is the fake of the tests, and the oracle for what a correct hypervisor answers. It models QEMU 7.2 and later; where
+//! It is the fake of the tests, and the oracle for what a correct hypervisor answers: [`super::transitions::expected`]
+//! reads the table of the connectors from it, and so it is part of the library and not of its tests alone. It models QEMU 7.2 and later; where
 //! versions differ, [`Config`] says which is meant. It leaves out migration, and the devices themselves: plugging needs
 //! no memory, and a stopped thread stops at once.
 //!

@@ -165,6 +165,8 @@ fn a_dimm_that_was_given_back_in_part_and_then_refused_ends_the_hypervisor() {
     release(&mut platform, LMB);
     assert_eq!(isolation(&mut platform, LMB_2, UNISOLATE), Status::SUCCESS);
     assert_eq!(allocation(&mut platform, LMB, USABLE), Status::PARAMETER, "the first block has no device");
+    let first = What::Dimm { first: 4, blocks: 1 };
+    assert_eq!(platform.plug("other", first, How::Hot), Err(HostError::Place), "but not a free one");
     assert_eq!(platform.unplug("device"), Err(HostError::Abort("spapr_drc_unplug_request")));
 }
 
