@@ -188,7 +188,7 @@ impl<M: Bus> Function<'_, M> {
             Driver::Virtio => self.greet(bars),
             Driver::Bridge => self.open(),
             Driver::E1000 => self.look("status", bars, E1000_STATUS),
-            Driver::None => self.look("first word", bars, 0),
+            Driver::None => self.look("first-word", bars, 0),
         }
     }
 

@@ -54,13 +54,13 @@ impl<M: Bus> Function<'_, M> {
             None => self.config().read(register::SUBSYSTEM, Width::Word)? >> 16,
         };
         let common = self.common(bars)?;
-        self.read_back("device type", common, kind);
+        self.read_back("device-type", common, kind);
         self.reset(common)?;
         self.status(common, ACKNOWLEDGE)?;
         self.status(common, ACKNOWLEDGE | DRIVER)?;
         let offered = [self.offered(common, 0)?, self.offered(common, 1)?];
-        self.read_back("features", common + DEVICE_FEATURE, offered[0]);
-        self.read_back("features 32-63", common + DEVICE_FEATURE, offered[1]);
+        self.read_back("features-low", common + DEVICE_FEATURE, offered[0]);
+        self.read_back("features-high", common + DEVICE_FEATURE, offered[1]);
         if offered[1] & VERSION_1 == 0 {
             return Err("the device does not offer VERSION_1".to_string());
         }
@@ -90,7 +90,7 @@ impl<M: Bus> Function<'_, M> {
         for _ in 0..LOOKS {
             let status = self.load(common + DEVICE_STATUS, Width::Byte)?;
             if status == RESET {
-                self.read_back("device status", common + DEVICE_STATUS, status);
+                self.read_back("device-status", common + DEVICE_STATUS, status);
                 return Ok(());
             }
             self.machine.sleep_ms(1);
@@ -103,7 +103,7 @@ impl<M: Bus> Function<'_, M> {
         let at = common + DEVICE_STATUS;
         self.store(at, Width::Byte, status)?;
         let is = self.load(at, Width::Byte)?;
-        self.read_back("device status", at, is);
+        self.read_back("device-status", at, is);
         if is == status { Ok(()) } else { Err(format!("the device status is {is:#x} and not {status:#x}")) }
     }
 
