@@ -10,6 +10,10 @@
 
 pub mod bridge;
 pub mod config;
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;
 mod virtio;
 pub mod windows;
 

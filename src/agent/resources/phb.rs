@@ -227,3 +227,6 @@ fn is_host_bridge(node: &crate::openfirmware::tree::Node<'_, '_>) -> bool {
     let child_of_root = node.path().rfind('/') == Some(0);
     child_of_root && node.value("device_type") == Some(b"pci\0")
 }
+
+#[cfg(test)]
+pub(super) mod tests;
