@@ -5,6 +5,8 @@
 //! through memory, by a driver where this guest has one. Whatever does not work, the function is put to rest: it
 //! answers to nothing, masters nothing and holds no address.
 //!
+//! Memory must find a place. I/O may not: there is little of it, behind bridges least, and this guest does without.
+//!
 //! The functions on a host bridge's own bus that are nobody's business here are looked at once, so that nothing is put
 //! where they are.
 
@@ -175,14 +177,24 @@ impl<M: Bus> Function<'_, M> {
             base: base.map(Hex),
             from: if stays { "firmware" } else { "guest" }.into(),
         });
-        let base = base.ok_or_else(|| {
-            format!("BAR {index} of {size:#x} bytes in {} fits into no window", space.word())
-        })?;
+        let base = match base {
+            Some(base) => base,
+            // This guest speaks with devices through memory; one can do without its I/O.
+            None if space == Space::Io => 0,
+            None => {
+                return Err(format!(
+                    "BAR {index} of {size:#x} bytes in {} fits into no window",
+                    space.word()
+                ));
+            }
+        };
         if !stays {
             self.config().assign(&found.bar, base)?;
         }
         (found.base, span.base) = (base, base);
-        self.phb.taken.push(span);
+        if base != 0 {
+            self.phb.taken.push(span);
+        }
         Ok(())
     }
 

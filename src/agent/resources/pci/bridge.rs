@@ -59,8 +59,8 @@ const CLOSED: u32 = 0x0000_fff0;
 const CLOSED_IO: u32 = 0x00f0;
 /// Of a bridge: the I/O that it forwards, bits 12 to 15 of base and limit in the upper halves of two bytes.
 const IO_WINDOW: u16 = 0x1c;
-/// The only size of I/O window that is tried, since there is little of it.
-const IO_SIZE: u64 = 0x1000;
+/// Sizes of I/O windows that are tried; there is little of it.
+const SIZES_IO: [u64; 2] = [0x4000, 0x1000];
 /// Sizes of memory windows that are tried.
 const SIZES: [u64; 3] = [16 * GRAIN, 4 * GRAIN, GRAIN];
 /// Sizes of windows for 64 bits that are tried.
@@ -70,6 +70,12 @@ const SIZES_WIDE: [u64; 3] = [1024 * GRAIN, 64 * GRAIN, GRAIN];
 fn halves(base: u64, size: u64) -> u32 {
     let upper = |address: u64| (address >> 16) as u32 & 0xfff0;
     upper(base) | upper(base + size - 1) << 16
+}
+
+/// The two bytes of an I/O window's register.
+fn io_halves(base: u64, size: u64) -> u32 {
+    let upper = |address: u64| (address >> 8) as u32 & 0xf0;
+    upper(base) | upper(base + size - 1) << 8
 }
 
 /// What a memory window's register says, with the upper words of base and limit; `None` where it forwards nothing.
@@ -121,10 +127,8 @@ impl<M: Bus> Function<'_, M> {
     }
 
     fn open_io(&mut self) -> Result<(), String> {
-        let io = self.share(Space::Io, &[IO_SIZE], None)?;
-        // A window of one grain begins and ends with the same bits.
-        let half = io.map_or(CLOSED_IO, |(base, _)| (base >> 8) as u32 & 0xf0);
-        let half = if io.is_some() { half | half << 8 } else { half };
+        let io = self.share(Space::Io, &SIZES_IO, None)?;
+        let half = io.map_or(CLOSED_IO, |(base, size)| io_halves(base, size));
         self.config().write(IO_WINDOW, Width::Half, half)
     }
 
@@ -191,11 +195,12 @@ impl<M: Bus> Function<'_, M> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CLOSED, GRAIN, halves, says};
+    use super::{CLOSED, GRAIN, halves, io_halves, says};
 
     #[test]
     fn windows_in_registers_are_frozen() {
         assert_eq!(halves(0x8010_0000, 16 * GRAIN), 0x8100_8010);
+        assert_eq!((io_halves(0x1000, 0x1000), io_halves(0x4000, 0x4000)), (0x1010, 0x7040));
         assert_eq!(says(0x8100_8010, 0, 0), Some((0x8010_0000, 16 * GRAIN)));
         assert_eq!(says(0x3ff1_0001, 0x2100, 0x2100), Some((0x2100_0000_0000, 1024 * GRAIN)));
         assert_eq!(says(CLOSED, 0, 0), None);

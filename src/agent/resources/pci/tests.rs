@@ -114,6 +114,15 @@ fn a_register_that_fits_nowhere_gives_everything_back() {
 }
 
 #[test]
+fn io_that_fits_nowhere_is_told_and_done_without() {
+    let device = e1000().with(2, Space::Io, 1 << 20, Behind::Word(0));
+    let (mut fake, mut phb) = machine([(at(0, 1, 0), device)]);
+    assert_eq!(take(&mut fake, &mut phb, at(0, 1, 0)), Ok(()));
+    assert!(fake.said.contains("index=2 space=io size=0x100000 base=- "), "{}", fake.said);
+    assert_eq!(fake.devices[&at(0, 1, 0)].get(register::BAR0 + 8, 4), 1);
+}
+
+#[test]
 fn a_function_that_is_not_what_its_node_says_is_not_touched() {
     let (mut fake, mut phb) = machine([(at(0, 1, 0), e1000())]);
     for change in [
