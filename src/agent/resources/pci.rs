@@ -52,7 +52,7 @@ word_enum! {
 
 /// The vendor of virtio devices.
 ///
-/// Ref: Virtio 1.2 4.1.2 (PCI Device Discovery)
+/// Ref: virtio 1.2 4.1.2 (PCI Device Discovery)
 const VENDOR_VIRTIO: u32 = 0x1af4;
 /// Intel, and the models of QEMU's e1000.
 ///

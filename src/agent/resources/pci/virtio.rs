@@ -2,7 +2,7 @@
 //!
 //! No queue is set up and no data flows: the last step, DRIVER_OK, is never taken.
 //!
-//! Ref: Virtio 1.2 3.1.1 (Driver Requirements: Device Initialization), 4.1.4 (Virtio Structure PCI Capabilities)
+//! Ref: virtio 1.2 3.1.1 (Driver Requirements: Device Initialization), 4.1.4 (Virtio Structure PCI Capabilities)
 
 use super::config::Found;
 use super::{Bus, Function};
@@ -18,7 +18,7 @@ const CAPABILITY_BAR: u16 = 4;
 /// In a virtio capability: where in its memory, a word.
 const CAPABILITY_OFFSET: u16 = 8;
 
-// The common configuration. Ref: Virtio 1.2 4.1.4.3
+// The common configuration. Ref: virtio 1.2 4.1.4.3
 const DEVICE_FEATURE_SELECT: u64 = 0;
 const DEVICE_FEATURE: u64 = 4;
 const DRIVER_FEATURE_SELECT: u64 = 8;
@@ -27,7 +27,7 @@ const NUM_QUEUES: u64 = 18;
 const DEVICE_STATUS: u64 = 20;
 const COMMON_SIZE: u64 = 56;
 
-// The device status. Ref: Virtio 1.2 2.1
+// The device status. Ref: virtio 1.2 2.1
 const RESET: u32 = 0;
 const ACKNOWLEDGE: u32 = 1;
 const DRIVER: u32 = 2;
@@ -35,7 +35,7 @@ const FEATURES_OK: u32 = 8;
 
 /// The features that this guest takes where they are offered: VERSION_1 and ACCESS_PLATFORM, both in the upper word.
 ///
-/// Ref: Virtio 1.2 6
+/// Ref: virtio 1.2 6
 const WANTED_UPPER: u32 = 3;
 /// VERSION_1.
 const VERSION_1: u32 = 1;
