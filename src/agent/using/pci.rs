@@ -60,7 +60,8 @@ impl<M: Machine> Guest<M> {
         Ok(Function { machine: &mut self.machine, tokens: &self.tokens, phb, drc: index, expected })
     }
 
-    /// Uses a host bridge: its windows are known from now on, and its connectors can be used at once.
+    /// Uses a host bridge: its windows are known from now on, and its connectors can be used at once. Functions that
+    /// stand in its fragment are left alone: each has an event of its own on the way.
     pub(super) fn use_phb(&mut self, errand: &Errand) -> Result<(), String> {
         if let Some(fragment) = &errand.fragment {
             let mut problems = Vec::new();
