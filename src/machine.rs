@@ -4,7 +4,8 @@
 //! on the real machine, and the unit tests implement them with models of the other side's half.
 
 use crate::papr::hcall::{Hcall, Reply};
-use crate::papr::status::Status;
+use crate::papr::pci::Width;
+use crate::papr::status::{ReturnCode, Status};
 use crate::word_enum;
 use core::ffi::CStr;
 use core::fmt;
@@ -138,6 +139,61 @@ pub trait Memory {
     fn try_pages(&mut self, range: MemoryRange, page: u64) -> Option<MemoryReport>;
 }
 
+/// An access to a device was not made, or was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IoError {
+    /// Below this address is the memory in which the guest itself lives.
+    Memory(u64),
+    /// The address is no multiple of the width.
+    Misaligned,
+    /// The hypervisor refused.
+    Refused(ReturnCode),
+}
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Memory(u64::MAX) => f.write_str("nobody has said yet where the guest's own memory ends"),
+            Self::Memory(end) => write!(f, "the guest's own memory reaches up to {end:#x}"),
+            Self::Misaligned => f.write_str("the address is not a multiple of the width"),
+            Self::Refused(code) => write!(f, "the hypervisor refuses: {code}"),
+        }
+    }
+}
+
+impl IoError {
+    /// Whether an access may be made by a guest that lives below `memory_end`.
+    ///
+    /// # Errors
+    /// When it may not, and why.
+    pub fn check(address: u64, width: Width, memory_end: u64) -> Result<(), Self> {
+        if address < memory_end {
+            return Err(Self::Memory(memory_end));
+        }
+        let aligned = address.is_multiple_of(u64::from(width.bytes()));
+        if aligned { Ok(()) } else { Err(Self::Misaligned) }
+    }
+}
+
+/// Accesses to devices, by real address. The hypervisor makes them, since in real mode a guest cannot say that an
+/// access is not to be cached. A number is in the order of the processor; PCI devices want it turned around.
+///
+/// The memory that was there at boot is not reached: a store to it would be a store through the back door.
+///
+/// Ref: QEMU hw/ppc/spapr_hcall.c (h_logical_load, h_logical_store), which come from LoPAR 14.5.4
+pub trait Io {
+    /// Loads `width` bytes.
+    ///
+    /// # Errors
+    /// See [`IoError`].
+    fn io_load(&mut self, address: u64, width: Width) -> Result<u32, IoError>;
+    /// Stores `width` bytes.
+    ///
+    /// # Errors
+    /// See [`IoError`]; nothing was stored then.
+    fn io_store(&mut self, address: u64, width: Width, value: u32) -> Result<(), IoError>;
+}
+
 /// What a thread says about itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThreadReport {
@@ -237,11 +293,42 @@ pub trait Platform {
 
 /// A whole machine.
 pub trait Machine:
-    Hypervisor + ClientInterface + Rtas + RtasHome + LowMemory + Clock + Memory + Processors + Platform
+    Hypervisor + ClientInterface + Rtas + RtasHome + LowMemory + Clock + Memory + Io + Processors + Platform
 {
 }
 
 impl<M> Machine for M where
-    M: Hypervisor + ClientInterface + Rtas + RtasHome + LowMemory + Clock + Memory + Processors + Platform
+    M: Hypervisor
+        + ClientInterface
+        + Rtas
+        + RtasHome
+        + LowMemory
+        + Clock
+        + Memory
+        + Io
+        + Processors
+        + Platform
 {
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{IoError, Width};
+
+    #[test]
+    fn no_access_to_a_device_reaches_the_guests_own_memory() {
+        let end = 0x2000_0000;
+        let check = |address, width| IoError::check(address, width, end);
+        assert_eq!(check(end - 4, Width::Word), Err(IoError::Memory(end)));
+        assert_eq!(check(0, Width::Byte), Err(IoError::Memory(end)));
+        assert_eq!(check(end, Width::Word), Ok(()));
+        assert_eq!(check(end + 2, Width::Word), Err(IoError::Misaligned));
+        assert_eq!(check(end + 2, Width::Half), Ok(()));
+        assert_eq!(check(u64::MAX, Width::Byte), Ok(()));
+        assert_eq!(
+            IoError::check(u64::MAX - 3, Width::Word, u64::MAX),
+            Err(IoError::Memory(u64::MAX)),
+            "before the end of memory is known nothing is allowed"
+        );
+    }
 }

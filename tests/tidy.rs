@@ -22,8 +22,18 @@ const LAYERS: [(&str, u8); 8] = [
 ];
 
 /// How a reference can begin.
-const SOURCES: [&str; 9] =
-    ["LoPAR", "IEEE 1275", "ISA", "ELFv2 ABI", "Devicetree Specification", "QEMU", "SLOF", "Linux", "virtio"];
+const SOURCES: [&str; 10] = [
+    "LoPAR",
+    "IEEE 1275",
+    "ISA",
+    "ELFv2 ABI",
+    "Devicetree Specification",
+    "QEMU",
+    "SLOF",
+    "Linux",
+    "virtio",
+    "PCI",
+];
 
 struct File {
     name: String,

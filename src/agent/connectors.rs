@@ -30,7 +30,7 @@ pub(super) struct Errand {
 }
 
 impl<M: Machine> Guest<M> {
-    /// Takes what the tree gives: memory blocks and cores that are there without any event.
+    /// Takes what the tree gives: memory blocks, cores, PCI host bridges and functions that are there without any event.
     pub fn take_what_the_tree_gives(&mut self) -> Chapter {
         for index in core::mem::take(&mut self.facts.assigned) {
             self.adopt(index)?;
@@ -45,6 +45,12 @@ impl<M: Machine> Guest<M> {
             } else {
                 self.adopt(index)?;
             }
+        }
+        // A bridge is there before what is behind it.
+        let phbs: Vec<_> = self.facts.phbs.iter().filter_map(|phb| phb.drc).collect();
+        let functions: Vec<_> = self.facts.functions.iter().map(|function| function.drc).collect();
+        for index in phbs.into_iter().chain(functions) {
+            self.adopt(index)?;
         }
         Ok(())
     }
@@ -71,6 +77,7 @@ impl<M: Machine> Guest<M> {
         event: Option<u32>,
     ) -> Chapter<Outcome> {
         let kind = self.kind_of(index);
+        self.clear_behind(request, index, learned, event)?;
         self.begin(index, kind, request, learned, event);
         let state = self.inventory.get(index).map_or(State::Unknown, |connector| connector.state);
         let mut walk = match request {
@@ -95,6 +102,7 @@ impl<M: Machine> Guest<M> {
             self.reach(Station::AfterStep);
         };
         self.inventory.conclude(index, request, learned, &end);
+        self.forget_behind(index, kind, end.outcome);
         self.done(index, kind, request, &end);
         Ok(end.outcome)
     }

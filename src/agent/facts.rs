@@ -3,6 +3,7 @@
 //! The tree is read twice, before CAS and after it, and the second reading is what counts.
 
 use super::resources::memory::{Blocks, Run};
+use super::resources::phb::{self, Phb, Standing};
 use crate::openfirmware::Problem;
 use crate::openfirmware::tree::{DynamicMemory, LmbFlags, LmbRun, Tree};
 use crate::papr::drc::DrcIndex;
@@ -46,6 +47,10 @@ pub struct Facts {
     pub blocks: Blocks,
     /// The memory blocks that the tree gives to the guest and that have a connector.
     pub assigned: Vec<DrcIndex>,
+    /// The PCI host bridges.
+    pub phbs: Vec<Phb>,
+    /// The PCI functions that have a connector.
+    pub functions: Vec<Standing>,
     /// Where the memory ends that stands in the tree by nodes of its own.
     pub memory_end: u64,
     /// Bytes that RTAS needs; 0 where the tree does not say.
@@ -66,9 +71,12 @@ impl Facts {
         let memory = tree.memory(problems);
         let ends = memory.iter().map(|node| node.range.base.saturating_add(node.range.size));
         let dynamic = tree.dynamic_memory(problems);
+        let (phbs, functions) = phb::read(tree, problems);
         Self {
             boot_server: cores.iter().flat_map(|core| core.servers.iter().copied()).min().unwrap_or(0),
             cores,
+            phbs,
+            functions,
             sources: sources(tree, problems),
             memory_end: ends.max().unwrap_or(0),
             assigned: assigned(dynamic.as_ref(), problems),
@@ -84,6 +92,22 @@ impl Facts {
     /// The threads of the core with this connector.
     pub fn servers_of(&self, drc: DrcIndex) -> Option<&[u32]> {
         self.cores.iter().find(|core| core.drc == Some(drc)).map(|core| core.servers.as_slice())
+    }
+
+    /// The place in [`Facts::phbs`] of the host bridge that this connector leads behind.
+    pub fn phb_of(&self, slot: DrcIndex) -> Option<usize> {
+        self.phbs.iter().position(|phb| phb.slots.contains(&slot))
+    }
+
+    /// The PCI function with this connector.
+    pub fn function(&self, drc: DrcIndex) -> Option<&Standing> {
+        self.functions.iter().find(|function| function.drc == drc)
+    }
+
+    /// Remembers a PCI function that came by an event.
+    pub fn know_function(&mut self, function: Standing) {
+        self.functions.retain(|known| known.drc != function.drc);
+        self.functions.push(function);
     }
 
     /// Remembers the threads of a core that came by an event.

@@ -10,8 +10,11 @@ use super::interrupts::{Claim, Claims};
 use super::journal;
 use super::station::Holds;
 use crate::log::Record;
-use crate::machine::{Arg, ClientInterface, Clock, Hypervisor, LowMemory, Machine, Rtas, ServiceError};
+use crate::machine::{
+    Arg, ClientInterface, Clock, Hypervisor, Io, IoError, LowMemory, Machine, Rtas, ServiceError,
+};
 use crate::papr::hcall::{Hcall, Reply};
+use crate::papr::pci::Width;
 use crate::papr::status::Status;
 use core::ffi::CStr;
 
@@ -113,6 +116,18 @@ impl<M: Machine> Rtas for Numbered<M> {
     fn rtas(&mut self, token: u32, args: &mut [Arg<'_>], rets: &mut [u32]) -> Status {
         self.number();
         self.machine.rtas(token, args, rets)
+    }
+}
+
+impl<M: Machine> Io for Numbered<M> {
+    fn io_load(&mut self, address: u64, width: Width) -> Result<u32, IoError> {
+        self.number();
+        self.machine.io_load(address, width)
+    }
+
+    fn io_store(&mut self, address: u64, width: Width, value: u32) -> Result<(), IoError> {
+        self.number();
+        self.machine.io_store(address, width, value)
     }
 }
 

@@ -63,7 +63,7 @@ impl<M: Machine> Guest<M> {
                 self.know_connectors(&tree, &mut problems);
                 self.facts = facts;
                 // What is wrong before CAS is wrong after it, and said once.
-                problems.iter().for_each(|problem| self.tree_problem(problem));
+                self.tell_problems(&problems);
                 // CAS can be repeated.
                 self.before = Some(flat);
                 self.reach(Station::TreeRead);
@@ -87,6 +87,11 @@ impl<M: Machine> Guest<M> {
             bytes: u32::try_from(flat.bytes().len()).unwrap_or(u32::MAX),
         });
         Ok(flat)
+    }
+
+    /// Says what is wrong with a tree, or with a piece of one.
+    pub(super) fn tell_problems(&mut self, problems: &[Problem]) {
+        problems.iter().for_each(|problem| self.tree_problem(problem));
     }
 
     fn tree_problem(&mut self, problem: &Problem) {

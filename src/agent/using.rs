@@ -1,5 +1,7 @@
 //! Using: what was acquired is really used, each kind in its way, before the guest calls it taken.
 
+mod pci;
+
 use super::connectors::Errand;
 use super::guest::Guest;
 use super::resources::cpu::Threads;
@@ -25,6 +27,8 @@ impl<M: Machine> Guest<M> {
                 self.reach(Station::SecondaryStarted);
                 Ok(())
             }
+            DrcKind::PCI => self.use_function(errand),
+            DrcKind::PHB => self.use_phb(errand),
             kind => Err(format!("this guest has no use for a {kind}")),
         }
     }
@@ -42,6 +46,7 @@ impl<M: Machine> Guest<M> {
                 }
                 self.threads(errand.index).stop(&servers)
             }
+            DrcKind::PCI => self.stop_function(errand.index),
             // Memory is not touched again once its pages have been tried.
             _ => Ok(()),
         }

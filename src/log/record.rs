@@ -367,6 +367,75 @@ records! {
         /// For `run`: its stack pointer; for `stop`: how often it was asked whether it stands still.
         value: Hex,
     }
+    /// A PCI host bridge that the guest uses.
+    Phb = "phb" {
+        /// Its connector.
+        drc: DrcIndex,
+        /// The number by which RTAS knows it.
+        bridge: Hex,
+        /// The first bus behind it.
+        first: u8,
+        /// The last bus behind it.
+        last: u8,
+        /// How many connectors it brings.
+        slots: u32,
+    }
+    /// A part of the address space that leads to a PCI bus.
+    Window = "window" {
+        /// The connector of the host bridge, or of the bridge that forwards it.
+        drc: DrcIndex,
+        /// `io`, `memory32` or `memory64`.
+        space: Text<'a>,
+        /// The first address on the bus.
+        bus: Hex,
+        /// The first real address.
+        real: Hex,
+        /// Bytes.
+        size: Hex,
+    }
+    /// A PCI function was found in configuration space, and is what its node says.
+    Pci = "pci" {
+        /// Its connector.
+        drc: DrcIndex,
+        /// The number of its host bridge.
+        bridge: Hex,
+        /// Bus, device and function.
+        address: Text<'a>,
+        /// Who made it.
+        vendor: Hex,
+        /// Which model it is.
+        device: Hex,
+        /// What it is for.
+        class: Hex,
+        /// Who speaks to it: `virtio`, `e1000`, `bridge`, or `none`.
+        driver: Text<'a>,
+    }
+    /// A base address register was sized and given an address.
+    Bar = "bar" {
+        /// The connector of its function.
+        drc: DrcIndex,
+        /// Which register.
+        index: u8,
+        /// `io`, `memory32` or `memory64`.
+        space: Text<'a>,
+        /// Bytes.
+        size: Hex,
+        /// The address on the bus; none where it fits into no window.
+        base: Option<Hex>,
+        /// Who chose it: `firmware` or `guest`.
+        from: Text<'a>,
+    }
+    /// Something was read from a device.
+    Io = "io" {
+        /// The connector of its function.
+        drc: DrcIndex,
+        /// Which register.
+        what: Text<'a>,
+        /// Its real address.
+        address: Hex,
+        /// What was read.
+        value: Hex,
+    }
     /// What became of a request.
     Done = "done" {
         /// The connector.

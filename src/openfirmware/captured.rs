@@ -7,7 +7,7 @@ macro_rules! trees {
 }
 
 /// Each captured tree with the name of its file.
-pub(super) const TREES: &[(&str, &[u8])] = trees![
+pub(crate) const TREES: &[(&str, &[u8])] = trees![
     "qemu-7.2-vof-before-cas",
     "qemu-7.2-vof-after-cas",
     "qemu-7.2-vof-after-cas-v1",

@@ -8,7 +8,7 @@
 //! Nothing here trusts the tree: what cannot be read becomes a [`Problem`], and what can be read is handed out.
 
 #[cfg(test)]
-mod captured;
+pub(crate) mod captured;
 pub mod client;
 pub mod diff;
 #[cfg(test)]

@@ -15,7 +15,7 @@ mod memory;
 mod tests;
 
 pub use check::Malformed;
-pub use connectors::Connector;
+pub use connectors::{Connector, listed};
 pub use memory::{DynamicMemory, LmbFlags, LmbRun, MAX_LMBS, MemoryNode};
 
 use super::Problem;
@@ -53,7 +53,7 @@ impl<'b, 't> Node<'b, 't> {
     }
 
     /// The value of a property.
-    pub(super) fn value(&self, property: &str) -> Option<&'t [u8]> {
+    pub fn value(&self, property: &str) -> Option<&'t [u8]> {
         value_of(self.node, property)
     }
 }

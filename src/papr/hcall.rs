@@ -25,6 +25,14 @@ pub struct Reply {
     pub values: [u64; 4],
 }
 
+/// `H_LOGICAL_CI_LOAD`: bytes, address; the number in r4. Never an [`Hcall`]: see [`crate::machine::Io`].
+///
+/// Ref: QEMU hw/ppc/spapr_hcall.c (h_logical_load)
+pub const H_LOGICAL_CI_LOAD: u64 = 0x3c;
+/// `H_LOGICAL_CI_STORE`: bytes, address, number. Never an [`Hcall`]: it could write to the guest's own memory.
+///
+/// Ref: QEMU hw/ppc/spapr_hcall.c (h_logical_store)
+pub const H_LOGICAL_CI_STORE: u64 = 0x40;
 /// `H_GET_TERM_CHAR`. Ref: LoPAR 16.4.1
 const H_GET_TERM_CHAR: u64 = 0x54;
 /// `H_PUT_TERM_CHAR`. Ref: LoPAR 16.4.2

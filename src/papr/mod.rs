@@ -10,5 +10,6 @@ pub mod hcall;
 pub mod indicator;
 pub mod interrupt;
 pub mod option_vectors;
+pub mod pci;
 pub mod rtas;
 pub mod status;

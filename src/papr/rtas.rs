@@ -9,6 +9,7 @@ use super::connector::WorkArea;
 use super::drc::DrcIndex;
 use super::event::{EventMask, LOG_MAX};
 use super::indicator::{EntitySense, Indicator, Sensor};
+use super::pci::{Address, Width};
 use super::status::Status;
 use crate::machine::{Arg, Clock, Rtas};
 use core::ffi::CStr;
@@ -273,6 +274,38 @@ impl<'m, M: Rtas + Clock> Calls<'m, M> {
         self.plain(Call::IntOff, &[irq])
     }
 
+    /// Reads `width` bytes of a function's configuration space at `register`. Where there is no such function, the
+    /// status is an error and the value all ones.
+    ///
+    /// Ref: LoPAR 7.3.5.1
+    pub fn read_pci_config(
+        &mut self,
+        buid: u64,
+        address: Address,
+        register: u16,
+        width: Width,
+    ) -> Answer<u32> {
+        let [high, low] = halves(buid);
+        let args = [address.cell(register), high, low, width.bytes()];
+        self.cells(Call::ReadPciConfig, &args)
+            .map(|(status, [value])| (status, if status == Status::SUCCESS { value } else { width.ones() }))
+    }
+
+    /// Writes `width` bytes of a function's configuration space at `register`.
+    ///
+    /// Ref: LoPAR 7.3.5.2
+    pub fn write_pci_config(
+        &mut self,
+        buid: u64,
+        address: Address,
+        register: u16,
+        width: Width,
+        value: u32,
+    ) -> Result<Status, Missing> {
+        let [high, low] = halves(buid);
+        self.plain(Call::WritePciConfig, &[address.cell(register), high, low, width.bytes(), value])
+    }
+
     /// Turns the machine off. Returns only when it was refused.
     ///
     /// Ref: LoPAR 7.3.6
@@ -297,8 +330,14 @@ impl<'m, M: Rtas + Clock> Calls<'m, M> {
     }
 }
 
+/// A number of 64 bits as the two cells that carry it.
+const fn halves(number: u64) -> [u32; 2] {
+    [(number >> 32) as u32, number as u32]
+}
+
 #[cfg(test)]
 mod tests {
+    use super::{Address, Width};
     use super::{Arg, Call, Calls, Clock, DrcIndex, Indicator, Missing, Rtas, Status, Tokens};
     use std::vec::Vec;
 
@@ -358,6 +397,23 @@ mod tests {
     #[test]
     fn an_unknown_status_is_kept() {
         assert_eq!(set(&[-4711]).0, Status(-4711));
+    }
+
+    #[test]
+    fn configuration_space_is_asked_for_by_its_cells() {
+        let mut busy = Busy { answers: [-1, 0].to_vec(), ..Busy::default() };
+        let tokens = Tokens::read(|call| Some(0x2000 + call as u32));
+        let address = Address::new(1, 2, 3).expect("in range");
+        let mut calls = Calls::new(&mut busy, &tokens);
+        let read = calls.read_pci_config(0x0800_0000_2000_0005, address, 0x10, Width::Half);
+        assert_eq!(read, Ok((Status::HARDWARE, 0xffff)));
+        let written = calls.write_pci_config(0x0800_0000_2000_0005, address, 0x104, Width::Word, 7);
+        assert_eq!(written, Ok(Status::SUCCESS));
+        assert_eq!(busy.calls[0].1, [0x0001_1310, 0x0800_0000, 0x2000_0005, 2]);
+        assert_eq!(busy.calls[1].1, [0x1001_1304, 0x0800_0000, 0x2000_0005, 4, 7]);
+        let none = Tokens::read(|_| None);
+        let read = Calls::new(&mut busy, &none).read_pci_config(0, address, 0, Width::Word);
+        assert_eq!(read, Err(Missing(Call::ReadPciConfig)));
     }
 
     #[test]

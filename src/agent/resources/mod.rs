@@ -2,3 +2,5 @@
 
 pub mod cpu;
 pub mod memory;
+pub mod pci;
+pub mod phb;

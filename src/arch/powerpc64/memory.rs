@@ -23,10 +23,15 @@ pub(super) fn set_initial_end(end: u64) {
     INITIAL_END.store(end, Relaxed);
 }
 
+/// Where the memory ends in which the guest itself lives; the highest address while nobody has said so.
+pub(super) fn initial_end() -> u64 {
+    INITIAL_END.load(Relaxed)
+}
+
 impl Memory for Powerpc64 {
     fn try_pages(&mut self, range: MemoryRange, page: u64) -> Option<MemoryReport> {
         let end = range.base.checked_add(range.size)?;
-        if range.base < INITIAL_END.load(Relaxed)
+        if range.base < initial_end()
             || page < 8
             || !page.is_power_of_two()
             || !range.base.is_multiple_of(page)

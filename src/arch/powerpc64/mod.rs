@@ -8,6 +8,7 @@
 //! | `low_memory` | the exception vectors, and lending low memory to the firmware | `boot/vectors.S` |
 //! | `exception` | what is done about an exception that nobody expected | |
 //! | `hcall` | the `sc 1` instruction | |
+//! | `io` | accesses to devices, which the hypervisor makes |  |
 //! | `firmware` | the client interface and RTAS | `boot/firmware.S` |
 //! | `console` | text to and from the terminal | |
 //! | `clock` | the time base, and waiting | |
@@ -31,6 +32,7 @@ mod exception;
 mod firmware;
 mod hcall;
 mod heap;
+mod io;
 mod low_memory;
 mod memory;
 mod msr;

@@ -7,7 +7,7 @@
 //!
 //! Ref: LoPAR 13.5.2 (Table 176)
 
-use super::{Node, Tree, cells};
+use super::{Tree, cells};
 use crate::openfirmware::Problem;
 use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::format;
@@ -43,9 +43,7 @@ impl Tree<'_> {
     pub fn connectors(&self, problems: &mut Vec<Problem>) -> Vec<Connector> {
         let mut all = Vec::new();
         for node in self.nodes() {
-            if [INDEXES, NAMES, TYPES, DOMAINS].iter().any(|list| node.value(list).is_some()) {
-                take(&node, &mut all, problems);
-            }
+            listed(node.path(), |list| node.value(list), &mut all, problems);
         }
         all
     }
@@ -58,8 +56,7 @@ struct List<T> {
 }
 
 impl<T> List<T> {
-    fn new<'t>(node: &Node<'_, 't>, property: &str, entries: impl FnOnce(&'t [u8]) -> Vec<T>) -> Self {
-        let value = node.value(property);
+    fn new<'t>(value: Option<&'t [u8]>, entries: impl FnOnce(&'t [u8]) -> Vec<T>) -> Self {
         let (count, body) = value.and_then(|value| value.split_first_chunk()).unzip();
         Self { count: count.copied().map(u32::from_be_bytes), entries: entries(body.unwrap_or_default()) }
     }
@@ -87,11 +84,20 @@ impl<T> List<T> {
     }
 }
 
-fn take(node: &Node<'_, '_>, all: &mut Vec<Connector>, problems: &mut Vec<Problem>) {
-    let indexes = List::new(node, INDEXES, |body| cells(body).collect());
-    let names = List::new(node, NAMES, |body| strings(body).collect());
-    let types = List::new(node, TYPES, |body| strings(body).collect());
-    let domains = List::new(node, DOMAINS, |body| cells(body).collect());
+/// Adds the connectors that the node at `path` lists to `all`; `value` hands out its properties, wherever it came from.
+pub fn listed<'t>(
+    path: &str,
+    value: impl Fn(&str) -> Option<&'t [u8]>,
+    all: &mut Vec<Connector>,
+    problems: &mut Vec<Problem>,
+) {
+    if [INDEXES, NAMES, TYPES, DOMAINS].iter().all(|list| value(list).is_none()) {
+        return;
+    }
+    let indexes = List::new(value(INDEXES), |body| cells(body).collect());
+    let names = List::new(value(NAMES), |body| strings(body).collect());
+    let types = List::new(value(TYPES), |body| strings(body).collect());
+    let domains = List::new(value(DOMAINS), |body| cells(body).collect());
     let len = indexes.len();
     let found = [
         (INDEXES, indexes.problem(len)),
@@ -100,7 +106,7 @@ fn take(node: &Node<'_, '_>, all: &mut Vec<Connector>, problems: &mut Vec<Proble
         (DOMAINS, domains.problem(len)),
     ];
     for (property, what) in found {
-        problems.extend(what.map(|what| Problem::new(node.path(), property, what)));
+        problems.extend(what.map(|what| Problem::new(path, property, what)));
     }
     all.reserve(len);
     let mut unknown = None;
@@ -113,7 +119,7 @@ fn take(node: &Node<'_, '_>, all: &mut Vec<Connector>, problems: &mut Vec<Proble
         }
         let name = names.get(at).copied().unwrap_or_default();
         all.push(Connector {
-            owner: node.path().to_string(),
+            owner: path.to_string(),
             index,
             name: String::from_utf8_lossy(name).into_owned(),
             kind: kind.unwrap_or(index.kind()),
@@ -122,7 +128,7 @@ fn take(node: &Node<'_, '_>, all: &mut Vec<Connector>, problems: &mut Vec<Proble
     }
     if let Some(text) = unknown {
         let what = format!("an unknown type: {}", String::from_utf8_lossy(text));
-        problems.push(Problem::new(node.path(), TYPES, what));
+        problems.push(Problem::new(path, TYPES, what));
     }
 }
 
