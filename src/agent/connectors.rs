@@ -13,7 +13,6 @@ use crate::log::{Bytes, Learned, Outcome, Record, Request, Severity};
 use crate::machine::{Clock, Machine};
 use crate::papr::connector::WorkArea;
 use crate::papr::drc::{DrcIndex, DrcKind};
-use crate::papr::rtas::Missing;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -119,11 +118,6 @@ impl<M: Machine> Guest<M> {
             Action::StopUse => Reply::Used(self.stop_use(errand)),
             Action::Finished(_) => Reply::Start,
         })
-    }
-
-    /// A call without which nothing works.
-    fn must<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T, Missing>) -> Chapter<T> {
-        call(self).map_err(|missing| self.fatal("rtas", missing.to_string()))
     }
 
     fn sense(&mut self, index: DrcIndex) -> Chapter<Reply> {

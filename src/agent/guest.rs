@@ -12,9 +12,9 @@ use crate::hotplug::inventory::Inventory;
 use crate::log::{Record, Severity, Text};
 use crate::machine::Machine;
 use crate::openfirmware::flatten::FlatTree;
-use crate::papr::rtas::{Calls, Tokens};
+use crate::papr::rtas::{Calls, Missing, Tokens};
 use alloc::collections::VecDeque;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -133,5 +133,10 @@ impl<M: Machine> Guest<M> {
     /// RTAS calls, ready to be made.
     pub(super) fn rtas(&mut self) -> Calls<'_, Numbered<M>> {
         Calls::new(&mut self.machine, &self.tokens)
+    }
+
+    /// A call without which nothing works.
+    pub(super) fn must<T>(&mut self, call: impl FnOnce(&mut Self) -> Result<T, Missing>) -> Chapter<T> {
+        call(self).map_err(|missing| self.fatal("rtas", missing.to_string()))
     }
 }

@@ -9,7 +9,6 @@ use crate::papr::indicator::EntitySense;
 use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
 use crate::papr::status::Status;
 use alloc::format;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 
 impl<M: Machine> Guest<M> {
@@ -60,8 +59,7 @@ impl<M: Machine> Guest<M> {
         let connectors: Vec<_> =
             self.inventory.iter().map(|(index, connector)| (index, connector.held.is_some())).collect();
         for (index, held) in connectors {
-            let answer = self.rtas().entity_sense(index);
-            let (rc, state) = answer.map_err(|missing| self.fatal("rtas", missing.to_string()))?;
+            let (rc, state) = self.must(|guest| guest.rtas().entity_sense(index))?;
             let is_empty =
                 rc == Status::SUCCESS && [EntitySense::EMPTY, EntitySense::UNUSABLE].contains(&state);
             if held || !is_empty {
@@ -73,8 +71,7 @@ impl<M: Machine> Guest<M> {
     }
 
     fn say_route(&mut self, irq: u32) -> Chapter {
-        let answer = self.rtas().get_xive(irq);
-        let (rc, (server, priority)) = answer.map_err(|missing| self.fatal("rtas", missing.to_string()))?;
+        let (rc, (server, priority)) = self.must(|guest| guest.rtas().get_xive(irq))?;
         self.say(&Record::Irq { irq: Hex(irq.into()), call: "get-xive".into(), server, priority, rc });
         Ok(())
     }
