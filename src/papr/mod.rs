@@ -11,4 +11,5 @@ pub mod indicator;
 pub mod interrupt;
 pub mod option_vectors;
 pub mod rtas;
+pub mod scm;
 pub mod status;
