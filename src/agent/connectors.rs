@@ -30,9 +30,13 @@ pub(super) struct Errand {
 }
 
 impl<M: Machine> Guest<M> {
-    /// Takes what the tree gives: memory blocks and cores that are there without any event.
+    /// Takes what the tree gives: memory blocks, persistent memory and cores that are there without any event.
     pub fn take_what_the_tree_gives(&mut self) -> Chapter {
         for index in core::mem::take(&mut self.facts.assigned) {
+            self.adopt(index)?;
+        }
+        let pmem: Vec<_> = self.facts.pmem.iter().map(|device| device.drc).collect();
+        for index in pmem {
             self.adopt(index)?;
         }
         let here = self.facts.boot_server;

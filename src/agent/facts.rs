@@ -3,6 +3,8 @@
 //! The tree is read twice, before CAS and after it, and the second reading is what counts.
 
 use super::resources::memory::{Blocks, Run};
+use super::resources::pmem::Unit;
+use crate::machine::MemoryRange;
 use crate::openfirmware::Problem;
 use crate::openfirmware::tree::{DynamicMemory, LmbFlags, LmbRun, Tree};
 use crate::papr::drc::DrcIndex;
@@ -33,6 +35,17 @@ pub struct Source {
     pub mask: EventMask,
 }
 
+/// A persistent memory device that the guest has, or is about to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PersistentMemory {
+    /// Its connector.
+    pub drc: DrcIndex,
+    /// What it says of itself.
+    pub unit: Unit,
+    /// Where it is bound.
+    pub bound: Option<MemoryRange>,
+}
+
 /// What the tree says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -46,6 +59,8 @@ pub struct Facts {
     pub blocks: Blocks,
     /// The memory blocks that the tree gives to the guest and that have a connector.
     pub assigned: Vec<DrcIndex>,
+    /// The persistent memory devices: those of the tree, and those that came by an event.
+    pub pmem: Vec<PersistentMemory>,
     /// Where the memory ends that stands in the tree by nodes of its own.
     pub memory_end: u64,
     /// Bytes that RTAS needs; 0 where the tree does not say.
@@ -72,6 +87,7 @@ impl Facts {
             sources: sources(tree, problems),
             memory_end: ends.max().unwrap_or(0),
             assigned: assigned(dynamic.as_ref(), problems),
+            pmem: persistent_memory(tree, problems),
             blocks: dynamic.as_ref().map(blocks).unwrap_or_default(),
             rtas_size: tree.rtas_size().unwrap_or_else(|problem| {
                 problems.push(problem);
@@ -86,11 +102,46 @@ impl Facts {
         self.cores.iter().find(|core| core.drc == Some(drc)).map(|core| core.servers.as_slice())
     }
 
+    /// The persistent memory device with this connector.
+    pub fn pmem_mut(&mut self, drc: DrcIndex) -> Option<&mut PersistentMemory> {
+        self.pmem.iter_mut().find(|device| device.drc == drc)
+    }
+
+    /// Remembers a persistent memory device that came by an event.
+    pub fn know_pmem(&mut self, drc: DrcIndex, unit: Unit) {
+        self.pmem.retain(|device| device.drc != drc);
+        self.pmem.push(PersistentMemory { drc, unit, bound: None });
+    }
+
     /// Remembers the threads of a core that came by an event.
     pub fn know_core(&mut self, drc: DrcIndex, servers: Vec<u32>) {
         self.cores.retain(|core| core.drc != Some(drc));
         self.cores.push(Core { drc: Some(drc), servers });
     }
+}
+
+/// The devices below `/ibm,persistent-memory`.
+///
+/// Ref: QEMU hw/ppc/spapr_nvdimm.c (spapr_dt_persistent_memory)
+fn persistent_memory(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> Vec<PersistentMemory> {
+    let mut found = Vec::new();
+    for node in tree.nodes() {
+        if !node.path().starts_with("/ibm,persistent-memory/") {
+            continue;
+        }
+        let value =
+            |name: &str| node.properties().find(|property| property.name == name).map(|one| one.value);
+        let drc = value("ibm,my-drc-index").and_then(|value| value.try_into().ok()).map(u32::from_be_bytes);
+        let unit = Unit::read(value);
+        let read = drc.ok_or_else(|| "it has no connector".to_string()).and_then(|drc| Ok((drc, unit?)));
+        match read {
+            Ok((drc, unit)) => found.push(PersistentMemory { drc: DrcIndex(drc), unit, bound: None }),
+            Err(what) => {
+                problems.push(Problem { node: node.path().to_string(), property: String::new(), what });
+            }
+        }
+    }
+    found
 }
 
 /// The event sources that this guest listens to.

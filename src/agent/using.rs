@@ -4,6 +4,7 @@ use super::connectors::Errand;
 use super::guest::Guest;
 use super::resources::cpu::Threads;
 use super::resources::memory;
+use super::resources::pmem::{Device, Unit};
 use super::station::Station;
 use crate::machine::Machine;
 use crate::papr::drc::{DrcIndex, DrcKind};
@@ -23,8 +24,12 @@ impl<M: Machine> Guest<M> {
                 let servers = self.servers(errand)?;
                 self.threads(errand.index).start(&servers)?;
                 self.reach(Station::SecondaryStarted);
-                Ok(())
+                self.threads(errand.index).work().inspect_err(|_| {
+                    // What is wrong with the work is the news; a thread that does not stop is in the log.
+                    let _ = self.threads(errand.index).stop(&servers);
+                })
             }
+            DrcKind::PMEM => self.use_pmem(errand),
             kind => Err(format!("this guest has no use for a {kind}")),
         }
     }
@@ -42,6 +47,7 @@ impl<M: Machine> Guest<M> {
                 }
                 self.threads(errand.index).stop(&servers)
             }
+            DrcKind::PMEM => self.stop_pmem(errand.index),
             // Memory is not touched again once its pages have been tried.
             _ => Ok(()),
         }
@@ -58,6 +64,27 @@ impl<M: Machine> Guest<M> {
         let (record, result) = memory::try_block(self.machine.bare(), index, range, page);
         self.say(&record);
         result
+    }
+
+    /// Binds a persistent memory device and tries it.
+    fn use_pmem(&mut self, errand: &Errand) -> Result<(), String> {
+        if let Some(fragment) = &errand.fragment {
+            self.facts.know_pmem(errand.index, Unit::of_fragment(fragment)?);
+        }
+        let stride = self.arguments.memtest.stride();
+        let device = self.facts.pmem_mut(errand.index);
+        let device = device.ok_or_else(|| "nothing says what the device is like".to_string())?;
+        let (machine, unit) = (&mut self.machine, &device.unit);
+        device.bound = Some(Device { machine, drc: errand.index, unit }.start(stride)?);
+        Ok(())
+    }
+
+    fn stop_pmem(&mut self, drc: DrcIndex) -> Result<(), String> {
+        let Some(device) = self.facts.pmem_mut(drc) else { return Ok(()) };
+        let Some(range) = device.bound else { return Ok(()) };
+        Device { machine: &mut self.machine, drc, unit: &device.unit }.stop(range)?;
+        device.bound = None;
+        Ok(())
     }
 
     /// The threads of a core: as its fragment says, or as the tree did; once known they are remembered.

@@ -354,6 +354,49 @@ records! {
         /// Pages that did not hold it.
         bad: u64,
     }
+    /// A call about a persistent memory device.
+    Scm = "scm" {
+        /// The connector.
+        drc: DrcIndex,
+        /// The call: `unbind-all`, `bind`, `unbind`, `health`, `read-metadata`, `write-metadata`, `flush`.
+        call: Text<'a>,
+        /// What it is about: blocks, or an offset of the metadata.
+        about: Hex,
+        /// What it returned in the end.
+        rc: ReturnCode,
+        /// What it handed out: an address, blocks, health bits or data.
+        value: Hex,
+        /// What it handed out beside that: blocks that were bound, or which health bits mean something.
+        more: Hex,
+    }
+    /// A persistent memory device.
+    Pmem = "pmem" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What the device calls itself.
+        unit: Text<'a>,
+        /// Bytes of a block.
+        block: Hex,
+        /// How many blocks it has.
+        blocks: u64,
+        /// Bytes of metadata.
+        metadata: u32,
+        /// Whether what was written must be flushed by a call.
+        flush: bool,
+    }
+    /// What persistent memory held before this guest wrote to it.
+    Content = "content" {
+        /// The connector.
+        drc: DrcIndex,
+        /// `ours`, `blank` or `foreign`.
+        found: Text<'a>,
+        /// How many guests had been there before this one.
+        lives: u64,
+        /// Pages that were to hold the pattern of the last of them.
+        pages: u64,
+        /// Pages that did not.
+        bad: u64,
+    }
     /// A thread of a core was started, ran on its own stack and reported.
     Thread = "thread" {
         /// The connector of its core; none for a core that was there from the start.
@@ -366,6 +409,19 @@ records! {
         rc: Status,
         /// For `run`: its stack pointer; for `stop`: how often it was asked whether it stands still.
         value: Hex,
+    }
+    /// Work was spread over all threads that run, beside the one that speaks.
+    Work = "work" {
+        /// How many threads had a part in it.
+        threads: u32,
+        /// How many numbers they added up.
+        numbers: u64,
+        /// The sum of their sums.
+        sum: u64,
+        /// What it is to be.
+        expected: u64,
+        /// Ticks of the time base that it took.
+        ticks: u64,
     }
     /// What became of a request.
     Done = "done" {
