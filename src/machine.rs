@@ -177,7 +177,7 @@ pub trait Processors {
     fn is_stopping(&self, server: u32) -> bool;
     /// The threads that run and have not been asked to stop, by their interrupt server numbers.
     fn running(&self) -> Vec<u32>;
-    /// Gives work to a thread that runs and has none. It wakes when it is prodded. `false` when there is no such thread.
+    /// Gives work to a thread that runs and is not at work. It wakes when it is prodded. `false` when there is no such thread.
     fn give(&mut self, server: u32, work: Slice) -> bool;
     /// Takes the sum that a thread has come to; `None` while it is at work.
     fn sum(&mut self, server: u32) -> Option<u64>;

@@ -46,6 +46,7 @@ impl<M: Machine> Guest<M> {
         for (index, runs_already) in cores {
             if runs_already {
                 self.inventory.hold(index, Learned::Tree);
+                self.start_siblings(index);
             } else {
                 self.adopt(index)?;
             }

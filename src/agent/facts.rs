@@ -2,6 +2,7 @@
 //!
 //! The tree is read twice, before CAS and after it, and the second reading is what counts.
 
+use super::numa::Affinity;
 use super::resources::memory::{Blocks, Run};
 use super::resources::pmem::Unit;
 use crate::machine::MemoryRange;
@@ -59,6 +60,8 @@ pub struct Facts {
     pub blocks: Blocks,
     /// The memory blocks that the tree gives to the guest and that have a connector.
     pub assigned: Vec<DrcIndex>,
+    /// What the tree says of nearness.
+    pub affinity: Affinity,
     /// The persistent memory devices: those of the tree, and those that came by an event.
     pub pmem: Vec<PersistentMemory>,
     /// Where the memory ends that stands in the tree by nodes of its own.
@@ -87,6 +90,7 @@ impl Facts {
             sources: sources(tree, problems),
             memory_end: ends.max().unwrap_or(0),
             assigned: assigned(dynamic.as_ref(), problems),
+            affinity: Affinity::read(tree, dynamic.as_ref(), problems),
             pmem: persistent_memory(tree, problems),
             blocks: dynamic.as_ref().map(blocks).unwrap_or_default(),
             rtas_size: tree.rtas_size().unwrap_or_else(|problem| {

@@ -6,6 +6,7 @@ use super::resources::cpu::Threads;
 use super::resources::memory;
 use super::resources::pmem::{Device, Unit};
 use super::station::Station;
+use crate::log::Severity;
 use crate::machine::Machine;
 use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::format;
@@ -18,20 +19,39 @@ impl<M: Machine> Guest<M> {
     /// # Errors
     /// In words, when it does not work; nothing of it is in use then.
     pub(super) fn make_use(&mut self, errand: &Errand) -> Result<(), String> {
+        self.say_where(errand);
         match errand.kind {
             DrcKind::LMB => self.try_memory(errand.index),
             DrcKind::CPU => {
                 let servers = self.servers(errand)?;
-                self.threads(errand.index).start(&servers)?;
-                self.reach(Station::SecondaryStarted);
-                self.threads(errand.index).work().inspect_err(|_| {
-                    // What is wrong with the work is the news; a thread that does not stop is in the log.
-                    let _ = self.threads(errand.index).stop(&servers);
-                })
+                self.start_threads(errand.index, &servers)
             }
             DrcKind::PMEM => self.use_pmem(errand),
             kind => Err(format!("this guest has no use for a {kind}")),
         }
+    }
+
+    /// Starts the other threads of the core that this guest runs on.
+    pub(super) fn start_siblings(&mut self, index: DrcIndex) {
+        let here = self.facts.boot_server;
+        let servers = self.facts.servers_of(index).unwrap_or_default();
+        let siblings: Vec<u32> = servers.iter().copied().filter(|&server| server != here).collect();
+        if siblings.is_empty() {
+            return;
+        }
+        if let Err(problem) = self.start_threads(index, &siblings) {
+            self.problem(Severity::Major, "siblings", problem);
+        }
+    }
+
+    /// Starts threads and lets them work. When that does not go well they are stopped again.
+    fn start_threads(&mut self, index: DrcIndex, servers: &[u32]) -> Result<(), String> {
+        self.threads(index).start(servers)?;
+        self.reach(Station::SecondaryStarted);
+        self.threads(index).work().inspect_err(|_| {
+            // What is wrong with the work is the news; a thread that does not stop is in the log.
+            let _ = self.threads(index).stop(servers);
+        })
     }
 
     /// Stops using it.
@@ -50,6 +70,15 @@ impl<M: Machine> Guest<M> {
             DrcKind::PMEM => self.stop_pmem(errand.index),
             // Memory is not touched again once its pages have been tried.
             _ => Ok(()),
+        }
+    }
+
+    /// Says where the resource is near, where anything tells.
+    fn say_where(&mut self, errand: &Errand) {
+        let affinity = &self.facts.affinity;
+        if let Some(place) = affinity.place(errand.index, errand.fragment.as_ref()) {
+            let record = affinity.record_of(errand.index, &place);
+            self.say(&record);
         }
     }
 

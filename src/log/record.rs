@@ -341,6 +341,32 @@ records! {
         /// Its value.
         value: Bytes<'a>,
     }
+    /// What the tree says of nearness.
+    Affinity = "affinity" {
+        /// The form that was granted: 1 or 2, or 0 for none.
+        form: u8,
+        /// Which places of an associativity matter, counted from 1; the first is the node.
+        points: Text<'a>,
+        /// How many lists memory blocks can refer to.
+        arrays: u32,
+        /// The nodes that the distances are about.
+        nodes: Text<'a>,
+        /// The distance of each node from each, row by row.
+        distances: Text<'a>,
+    }
+    /// Where a resource is near.
+    Numa = "numa" {
+        /// The connector.
+        drc: DrcIndex,
+        /// `fragment` or `tree`.
+        told_by: Text<'a>,
+        /// The domains that hold it, the largest first.
+        domains: Text<'a>,
+        /// The domain at the first reference point.
+        node: Option<u32>,
+        /// How far the nodes are from it; empty where nothing says.
+        distances: Text<'a>,
+    }
     /// A logical memory block was written and read back.
     Memory = "memory" {
         /// The connector.

@@ -133,7 +133,8 @@ impl Processors for Powerpc64 {
 
     fn give(&mut self, server: u32, work: Slice) -> bool {
         let Some(block) = block_of(server) else { return false };
-        let is_free = block.work.load(Ordering::Acquire) == IDLE;
+        // A sum that nobody took is of no use to anybody.
+        let is_free = block.work.load(Ordering::Acquire) != GIVEN;
         if !is_free || block.state.load(Ordering::Acquire) != RUNNING {
             return false;
         }
