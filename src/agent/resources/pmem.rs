@@ -3,7 +3,8 @@
 //! What a guest writes is there for the next one, and so each leaves a signature: how many have been there, where the
 //! memory lay for it and how densely it wrote its pattern. The next guest finds all of it again, or says what is wrong,
 //! before it writes anything. The first 64 KiB hold nothing but the signature; the pattern fills the rest. Whatever was
-//! on the device before is lost: this guest is for trials.
+//! on the device before is lost: this guest is for trials. A device that says that it cannot keep anything is only read,
+//! as systems do.
 
 use super::memory::try_block;
 use crate::agent::journal;
@@ -167,6 +168,15 @@ impl Found {
     }
 }
 
+/// Whether a device can keep its content, by its health bits and those of them that mean something. What is not known to
+/// be wrong is fine; the other bits tell of the past, or of how much longer it will go on.
+///
+/// Ref: Linux arch/powerpc/platforms/pseries/papr_scm.c (PAPR_PMEM_UNARMED)
+const fn is_armed(bits: u64, mask: u64) -> bool {
+    const UNARMED: u64 = 1 << 63;
+    bits & mask & UNARMED == 0
+}
+
 /// What lies behind the signature.
 fn behind(range: MemoryRange) -> MemoryRange {
     MemoryRange { base: range.base + SIGNATURE_ROOM, size: range.size - SIGNATURE_ROOM }
@@ -268,12 +278,22 @@ impl<M: Machine> Device<'_, M> {
     fn work(&mut self, range: MemoryRange, stride: Option<u64>) -> Result<(), String> {
         let result = self.scm().health();
         let (bits, mask) = self.told("health", 0, result)?;
-        self.try_metadata()?;
-        if let Some(stride) = stride {
-            // Bits that mean nothing are no illness. What is ill is still tried, but not trusted to keep.
-            self.try_memory(range, stride, bits & mask == 0)?;
+        let armed = is_armed(bits, mask);
+        if armed {
+            self.try_metadata()?;
         }
-        if self.unit.hcall_flush {
+        if let Some(stride) = stride {
+            let (found, kept) = self.look(range)?;
+            // What cannot keep is only looked at: it may well be a device that cannot be written to, either.
+            if !armed {
+                return Ok(());
+            }
+            self.try_memory(range, stride, found)?;
+            if kept.bad != 0 {
+                return Err(format!("{} of {} pages were not kept", kept.bad, kept.pages));
+            }
+        }
+        if armed && self.unit.hcall_flush {
             let result = self.scm().flush();
             self.told("flush", self.unit.blocks, result.map(|()| (0, 0)))?;
         }
@@ -306,15 +326,15 @@ impl<M: Machine> Device<'_, M> {
         self.told("write-metadata", offset, result.map(|()| (data, 0))).map(|_| ())
     }
 
-    /// Looks what is there, then writes: pattern and signature.
-    fn try_memory(&mut self, range: MemoryRange, stride: u64, keeps: bool) -> Result<(), String> {
-        let foreign = || format!("{:#x} bytes at {:#x} are not for a trial", range.size, range.base);
-        let words = self.machine.bare().load(range.base).ok_or_else(foreign)?;
+    /// Looks what is there, without writing.
+    fn look(&mut self, range: MemoryRange) -> Result<(Found, MemoryReport), String> {
+        let words = self.machine.bare().load(range.base).ok_or_else(|| foreign(range))?;
         let found = Signature::find(words);
         let kept = match found.stride_at(range.base) {
-            Some(stride) => self.machine.bare().check_pages(behind(range), stride).ok_or_else(foreign)?,
-            None => MemoryReport::default(),
+            Some(stride) => self.machine.bare().check_pages(behind(range), stride),
+            None => Some(MemoryReport::default()),
         };
+        let kept = kept.ok_or_else(|| foreign(range))?;
         self.say(&Record::Content {
             drc: self.drc,
             found: found.word().into(),
@@ -322,24 +342,33 @@ impl<M: Machine> Device<'_, M> {
             pages: kept.pages,
             bad: kept.bad,
         });
+        Ok((found, kept))
+    }
+
+    /// Writes pattern and signature.
+    fn try_memory(&mut self, range: MemoryRange, stride: u64, found: Found) -> Result<(), String> {
         let mut signature = Signature { lives: found.lives().saturating_add(1), base: range.base, stride: 0 };
         // Until all of the pattern is there, nobody is to look for it.
-        self.machine.bare().store(range.base, signature.words()).ok_or_else(foreign)?;
+        self.sign(range, signature)?;
         let (record, held) = try_block(self.machine.bare(), self.drc, behind(range), stride);
         self.say(&record);
         held?;
         signature.stride = stride;
-        self.machine.bare().store(range.base, signature.words()).ok_or_else(foreign)?;
-        if keeps && kept.bad != 0 {
-            return Err(format!("{} of {} pages were not kept", kept.bad, kept.pages));
-        }
-        Ok(())
+        self.sign(range, signature)
     }
+
+    fn sign(&mut self, range: MemoryRange, signature: Signature) -> Result<(), String> {
+        self.machine.bare().store(range.base, signature.words()).ok_or_else(|| foreign(range))
+    }
+}
+
+fn foreign(range: MemoryRange) -> String {
+    format!("{:#x} bytes at {:#x} are not for a trial", range.size, range.base)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, MAGIC, MemoryRange, SIGNATURE_ROOM, Signature, Unit, behind};
+    use super::{Found, MAGIC, MemoryRange, SIGNATURE_ROOM, Signature, Unit, behind, is_armed};
     use proptest::prelude::*;
     use std::collections::HashMap;
     use std::vec::Vec;
@@ -410,6 +439,15 @@ mod tests {
         assert_eq!(range, MemoryRange { base: 0x5000_0000, size: 4 * BLOCK });
         assert_eq!(behind(range), MemoryRange { base: 0x5001_0000, size: 4 * BLOCK - SIGNATURE_ROOM });
         assert_eq!((unit.range(0x5000_0008), unit.range(u64::MAX - BLOCK + 1)), (None, None));
+    }
+
+    #[test]
+    fn a_device_that_says_that_it_cannot_keep_is_believed() {
+        const UNARMED: u64 = 1 << 63;
+        assert!(!is_armed(UNARMED, UNARMED));
+        assert!(!is_armed(u64::MAX, u64::MAX));
+        assert!(is_armed(UNARMED, 0), "a bit that means nothing");
+        assert!(is_armed(!UNARMED, u64::MAX), "other bits");
     }
 
     #[test]
