@@ -187,3 +187,96 @@ fn assigned(memory: Option<&DynamicMemory>, problems: &mut Vec<Problem>) -> Vec<
     }
     assigned
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DrcIndex, Facts, Problem, Tree};
+    use crate::openfirmware::writer::Writer;
+    use std::vec::Vec;
+    fn cells(cells: &[u32]) -> Vec<u8> {
+        cells.iter().flat_map(|cell| cell.to_be_bytes()).collect()
+    }
+
+    /// Properties of a node.
+    type Properties<'p> = &'p [(&'p str, Vec<u8>)];
+
+    /// A tree with two nodes of memory, a block on the second, and these persistent memory devices.
+    fn tree(devices: &[(&str, Option<u32>, u64)]) -> Vec<u8> {
+        let lmb = cells(&[1, 1, 0, 0x4000_0000, 0x8000_0004, 1, 0x8]);
+        let nodes: [(&str, Properties<'_>); 3] = [
+            (
+                "rtas",
+                &[
+                    ("ibm,associativity-reference-points", cells(&[1])),
+                    ("ibm,numa-lookup-index-table", cells(&[2, 0, 1])),
+                    ("ibm,numa-distance-table", [0, 0, 0, 4, 10, 40, 40, 10].to_vec()),
+                ],
+            ),
+            (
+                "ibm,dynamic-reconfiguration-memory",
+                &[
+                    ("ibm,lmb-size", cells(&[0, 0x1000_0000])),
+                    ("ibm,associativity-lookup-arrays", cells(&[2, 1, 0, 1])),
+                    ("ibm,dynamic-memory-v2", lmb),
+                ],
+            ),
+            ("chosen", &[("ibm,architecture-vec-5", [5, 0, 0, 0, 0, 0x20].to_vec())]),
+        ];
+        let mut writer = Writer::new(1 << 20).expect("room");
+        writer.begin_node("").expect("room");
+        for (name, properties) in nodes {
+            writer.begin_node(name).expect("room");
+            properties.iter().for_each(|(name, value)| writer.property(name, value).expect("room"));
+            writer.end_node().expect("room");
+        }
+        writer.begin_node("ibm,persistent-memory").expect("room");
+        for (name, drc, blocks) in devices {
+            writer.begin_node(name).expect("room");
+            writer.property("ibm,block-size", &cells(&[0, 0x1000_0000])).expect("room");
+            writer.property("ibm,number-of-blocks", &blocks.to_be_bytes()).expect("room");
+            writer.property("ibm,metadata-size", &cells(&[0x2_0000])).expect("room");
+            drc.iter().for_each(|drc| writer.property("ibm,my-drc-index", &cells(&[*drc])).expect("room"));
+            writer.end_node().expect("room");
+        }
+        writer.end_node().expect("room");
+        writer.end_node().expect("room");
+        writer.finish().expect("room")
+    }
+
+    fn facts(bytes: &[u8]) -> (Facts, Vec<Problem>) {
+        let mut problems = Vec::new();
+        let facts = Facts::read(&Tree::new(bytes).expect("well-formed"), &mut problems);
+        (facts, problems)
+    }
+
+    #[test]
+    fn persistent_memory_of_the_tree_is_found() {
+        let bytes = tree(&[
+            ("ibm,pmemory@90000001", Some(0x9000_0001), 2),
+            ("ibm,pmemory@90000002", None, 2),
+            ("ibm,pmemory@90000003", Some(0x9000_0003), 0),
+        ]);
+        let (mut facts, problems) = facts(&bytes);
+        let found: Vec<_> = facts.pmem.iter().map(|device| (device.drc, device.unit.blocks)).collect();
+        assert_eq!(found, [(DrcIndex(0x9000_0001), 2)]);
+        let about = problems.iter().filter(|problem| problem.node.starts_with("/ibm,persistent-memory/"));
+        let about: Vec<_> = about.map(|problem| problem.what.as_str()).collect();
+        assert_eq!(about, ["it has no connector", "0 blocks of 0x10000000 bytes make no sense"]);
+        let unit = facts.pmem[0].unit.clone();
+        facts.know_pmem(DrcIndex(0x9000_0001), unit.clone());
+        facts.know_pmem(DrcIndex(0x9000_0004), unit);
+        assert_eq!(facts.pmem.len(), 2, "a device that comes again is the same");
+        assert!(facts.pmem_mut(DrcIndex(0x9000_0004)).is_some());
+        assert!(facts.pmem_mut(DrcIndex(0x9000_0002)).is_none());
+    }
+
+    #[test]
+    fn nearness_is_read_where_it_stands() {
+        let (facts, _) = facts(&tree(&[]));
+        let affinity = &facts.affinity;
+        assert_eq!((affinity.form, affinity.points.as_slice()), (2, &[1][..]));
+        let place = affinity.place(DrcIndex(0x8000_0004), None).expect("the tree gives it");
+        assert_eq!(affinity.node(&place), Some(1));
+        assert_eq!(affinity.distances_from(1), [40, 10]);
+    }
+}
