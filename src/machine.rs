@@ -7,6 +7,7 @@ use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::pci::Width;
 use crate::papr::status::{ReturnCode, Status};
 use crate::word_enum;
+use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
 
@@ -137,6 +138,13 @@ pub trait Memory {
     /// Writes a pattern derived from its address into each page of `page` bytes, then reads all of them back.
     /// `None` where the range touches memory that the guest itself lives in, or wraps around.
     fn try_pages(&mut self, range: MemoryRange, page: u64) -> Option<MemoryReport>;
+    /// Looks whether the pages still hold the pattern, without writing. `None` as for [`Memory::try_pages`].
+    fn check_pages(&self, range: MemoryRange, page: u64) -> Option<MemoryReport>;
+    /// Reads doublewords. `None` as for [`Memory::try_pages`], or where the address is no multiple of 8.
+    fn load<const N: usize>(&self, address: u64) -> Option<[u64; N]>;
+    /// Writes doublewords, and sends them on from the processor's cache to where they stay. `None` as for
+    /// [`Memory::load`].
+    fn store<const N: usize>(&mut self, address: u64, words: [u64; N]) -> Option<()>;
 }
 
 /// An access to a device was not made, or was refused.
@@ -203,6 +211,15 @@ pub struct ThreadReport {
     pub server: u32,
 }
 
+/// Numbers that are to be added up: those from `first` on, `count` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slice {
+    /// The first.
+    pub first: u64,
+    /// How many.
+    pub count: u64,
+}
+
 /// The other threads of the machine.
 pub trait Processors {
     /// Readies a stack for the thread with this interrupt server number, and returns the entry address and the
@@ -214,6 +231,12 @@ pub trait Processors {
     fn ask_to_stop(&mut self, server: u32);
     /// Whether the thread has got as far as its last call, `stop-self`.
     fn is_stopping(&self, server: u32) -> bool;
+    /// The threads that run and have not been asked to stop, by their interrupt server numbers.
+    fn running(&self) -> Vec<u32>;
+    /// Gives work to a thread that runs and is not at work. It wakes when it is prodded. `false` when there is no such thread.
+    fn give(&mut self, server: u32, work: Slice) -> bool;
+    /// Takes the sum that a thread has come to; `None` while it is at work.
+    fn sum(&mut self, server: u32) -> Option<u64>;
     /// The thread stands still: its stack may be used again.
     fn forget(&mut self, server: u32);
 }

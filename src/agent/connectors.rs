@@ -29,9 +29,14 @@ pub(super) struct Errand {
 }
 
 impl<M: Machine> Guest<M> {
-    /// Takes what the tree gives: memory blocks, cores, PCI host bridges and functions that are there without any event.
+    /// Takes what the tree gives, what is there without any event: memory blocks, persistent memory, cores, PCI host
+    /// bridges and functions.
     pub fn take_what_the_tree_gives(&mut self) -> Chapter {
         for index in core::mem::take(&mut self.facts.assigned) {
+            self.adopt(index)?;
+        }
+        let pmem: Vec<_> = self.facts.pmem.iter().map(|device| device.drc).collect();
+        for index in pmem {
             self.adopt(index)?;
         }
         let here = self.facts.boot_server;
@@ -41,6 +46,7 @@ impl<M: Machine> Guest<M> {
         for (index, runs_already) in cores {
             if runs_already {
                 self.inventory.hold(index, Learned::Tree);
+                self.start_siblings(index);
             } else {
                 self.adopt(index)?;
             }

@@ -119,7 +119,7 @@ mod tests {
 
     impl Hypervisor for Typist {
         fn hcall(&mut self, call: Hcall) -> Reply {
-            let (opcode, [_, len, high, low]) = call.registers();
+            let (opcode, [_, len, high, low, _]) = call.registers();
             let mut values = [0; 4];
             if opcode == 0x58 {
                 let chars = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();

@@ -16,6 +16,7 @@ pub mod interrupts;
 pub mod journal;
 pub mod listening;
 pub mod negotiation;
+pub mod numa;
 pub mod numbered;
 pub mod orders;
 pub mod resources;

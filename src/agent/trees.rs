@@ -62,6 +62,7 @@ impl<M: Machine> Guest<M> {
                 self.tokens = Tokens::read(|call| tree.rtas_token(call));
                 self.know_connectors(&tree, &mut problems);
                 self.facts = facts;
+                self.say(&self.facts.affinity.record());
                 // What is wrong before CAS is wrong after it, and said once.
                 self.tell_problems(&problems);
                 // CAS can be repeated.

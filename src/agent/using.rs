@@ -6,7 +6,9 @@ use super::connectors::Errand;
 use super::guest::Guest;
 use super::resources::cpu::Threads;
 use super::resources::memory;
+use super::resources::pmem::{Device, Unit};
 use super::station::Station;
+use crate::log::Severity;
 use crate::machine::Machine;
 use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::format;
@@ -19,18 +21,41 @@ impl<M: Machine> Guest<M> {
     /// # Errors
     /// In words, when it does not work; nothing of it is in use then.
     pub(super) fn make_use(&mut self, errand: &Errand) -> Result<(), String> {
+        self.say_where(errand);
         match errand.kind {
             DrcKind::LMB => self.try_memory(errand.index),
             DrcKind::CPU => {
                 let servers = self.servers(errand)?;
-                self.threads(errand.index).start(&servers)?;
-                self.reach(Station::SecondaryStarted);
-                Ok(())
+                self.start_threads(errand.index, &servers)
             }
             DrcKind::PCI => self.use_function(errand),
             DrcKind::PHB => self.use_phb(errand),
+            DrcKind::PMEM => self.use_pmem(errand),
             kind => Err(format!("this guest has no use for a {kind}")),
         }
+    }
+
+    /// Starts the other threads of the core that this guest runs on.
+    pub(super) fn start_siblings(&mut self, index: DrcIndex) {
+        let here = self.facts.boot_server;
+        let servers = self.facts.servers_of(index).unwrap_or_default();
+        let siblings: Vec<u32> = servers.iter().copied().filter(|&server| server != here).collect();
+        if siblings.is_empty() {
+            return;
+        }
+        if let Err(problem) = self.start_threads(index, &siblings) {
+            self.problem(Severity::Major, "siblings", problem);
+        }
+    }
+
+    /// Starts threads and lets them work. When that does not go well they are stopped again.
+    fn start_threads(&mut self, index: DrcIndex, servers: &[u32]) -> Result<(), String> {
+        self.threads(index).start(servers)?;
+        self.reach(Station::SecondaryStarted);
+        self.threads(index).work().inspect_err(|_| {
+            // What is wrong with the work is the news; a thread that does not stop is in the log.
+            let _ = self.threads(index).stop(servers);
+        })
     }
 
     /// Stops using it.
@@ -47,8 +72,18 @@ impl<M: Machine> Guest<M> {
                 self.threads(errand.index).stop(&servers)
             }
             DrcKind::PCI => self.stop_function(errand.index),
+            DrcKind::PMEM => self.stop_pmem(errand.index),
             // Memory is not touched again once its pages have been tried.
             _ => Ok(()),
+        }
+    }
+
+    /// Says where the resource is near, where anything tells.
+    fn say_where(&mut self, errand: &Errand) {
+        let affinity = &self.facts.affinity;
+        if let Some(place) = affinity.place(errand.index, errand.fragment.as_ref()) {
+            let record = affinity.record_of(errand.index, &place);
+            self.say(&record);
         }
     }
 
@@ -63,6 +98,27 @@ impl<M: Machine> Guest<M> {
         let (record, result) = memory::try_block(self.machine.bare(), index, range, page);
         self.say(&record);
         result
+    }
+
+    /// Binds a persistent memory device and tries it.
+    fn use_pmem(&mut self, errand: &Errand) -> Result<(), String> {
+        if let Some(fragment) = &errand.fragment {
+            self.facts.know_pmem(errand.index, Unit::of_fragment(fragment)?);
+        }
+        let stride = self.arguments.memtest.stride();
+        let device = self.facts.pmem_mut(errand.index);
+        let device = device.ok_or_else(|| "nothing says what the device is like".to_string())?;
+        let (machine, unit) = (&mut self.machine, &device.unit);
+        device.bound = Some(Device { machine, drc: errand.index, unit }.start(stride)?);
+        Ok(())
+    }
+
+    fn stop_pmem(&mut self, drc: DrcIndex) -> Result<(), String> {
+        let Some(device) = self.facts.pmem_mut(drc) else { return Ok(()) };
+        let Some(range) = device.bound else { return Ok(()) };
+        Device { machine: &mut self.machine, drc, unit: &device.unit }.stop(range)?;
+        device.bound = None;
+        Ok(())
     }
 
     /// The threads of a core: as its fragment says, or as the tree did; once known they are remembered.

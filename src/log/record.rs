@@ -341,6 +341,32 @@ records! {
         /// Its value.
         value: Bytes<'a>,
     }
+    /// What the tree says of nearness.
+    Affinity = "affinity" {
+        /// The form that was granted: 1 or 2, or 0 for none.
+        form: u8,
+        /// Which places of an associativity matter, counted from 1; the first is the node.
+        points: Text<'a>,
+        /// How many lists memory blocks can refer to.
+        arrays: u32,
+        /// The nodes that the distances are about.
+        nodes: Text<'a>,
+        /// The distance of each node from each, row by row.
+        distances: Text<'a>,
+    }
+    /// Where a resource is near.
+    Numa = "numa" {
+        /// The connector.
+        drc: DrcIndex,
+        /// `fragment` or `tree`.
+        told_by: Text<'a>,
+        /// The domains that hold it, the largest first.
+        domains: Text<'a>,
+        /// The domain at the first reference point.
+        node: Option<u32>,
+        /// How far the nodes are from it; empty where nothing says.
+        distances: Text<'a>,
+    }
     /// A logical memory block was written and read back.
     Memory = "memory" {
         /// The connector.
@@ -352,6 +378,49 @@ records! {
         /// Pages that got their pattern.
         pages: u64,
         /// Pages that did not hold it.
+        bad: u64,
+    }
+    /// A call about a persistent memory device.
+    Scm = "scm" {
+        /// The connector.
+        drc: DrcIndex,
+        /// The call: `unbind-all`, `bind`, `unbind`, `health`, `read-metadata`, `write-metadata`, `flush`.
+        call: Text<'a>,
+        /// What it is about: blocks, or an offset of the metadata.
+        about: Hex,
+        /// What it returned in the end.
+        rc: ReturnCode,
+        /// What it handed out: an address, blocks, health bits or data.
+        value: Hex,
+        /// What it handed out beside that: blocks that were bound, or which health bits mean something.
+        more: Hex,
+    }
+    /// A persistent memory device.
+    Pmem = "pmem" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What the device calls itself.
+        unit: Text<'a>,
+        /// Bytes of a block.
+        block: Hex,
+        /// How many blocks it has.
+        blocks: u64,
+        /// Bytes of metadata.
+        metadata: u32,
+        /// Whether what was written must be flushed by a call.
+        flush: bool,
+    }
+    /// What persistent memory held before this guest wrote to it.
+    Content = "content" {
+        /// The connector.
+        drc: DrcIndex,
+        /// `ours`, `blank` or `foreign`.
+        found: Text<'a>,
+        /// How many guests had been there before this one.
+        lives: u64,
+        /// Pages that were to hold the pattern of the last of them.
+        pages: u64,
+        /// Pages that did not.
         bad: u64,
     }
     /// A thread of a core was started, ran on its own stack and reported.
@@ -435,6 +504,19 @@ records! {
         address: Hex,
         /// What was read.
         value: Hex,
+    }
+    /// Work was spread over all threads that run, beside the one that speaks.
+    Work = "work" {
+        /// How many threads had a part in it.
+        threads: u32,
+        /// How many numbers they added up.
+        numbers: u64,
+        /// The sum of their sums.
+        sum: u64,
+        /// What it is to be.
+        expected: u64,
+        /// Ticks of the time base that it took.
+        ticks: u64,
     }
     /// What became of a request.
     Done = "done" {

@@ -15,7 +15,7 @@ pub mod diff;
 pub(crate) mod fake;
 pub mod flatten;
 pub mod tree;
-mod writer;
+pub(crate) mod writer;
 
 use alloc::string::String;
 use core::fmt;

@@ -10,28 +10,28 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 /// The first cell of a flattened tree.
-pub(super) const MAGIC: u32 = 0xd00d_feed;
+pub(crate) const MAGIC: u32 = 0xd00d_feed;
 /// The version that is written.
-pub(super) const VERSION: u32 = 17;
+pub(crate) const VERSION: u32 = 17;
 /// The oldest version that its readers must know.
-pub(super) const LAST_COMPATIBLE: u32 = 16;
+pub(crate) const LAST_COMPATIBLE: u32 = 16;
 /// Bytes of the header.
-pub(super) const HEADER: usize = 40;
+pub(crate) const HEADER: usize = 40;
 /// Bytes of an empty reserve map: its end, two zeros of eight bytes.
 const RESERVE_MAP: usize = 16;
 
 /// A node starts; its name follows.
-pub(super) const BEGIN_NODE: u32 = 1;
+pub(crate) const BEGIN_NODE: u32 = 1;
 /// A node ends.
-pub(super) const END_NODE: u32 = 2;
+pub(crate) const END_NODE: u32 = 2;
 /// A property; its length, the offset of its name and its value follow.
-pub(super) const PROP: u32 = 3;
+pub(crate) const PROP: u32 = 3;
 /// The structure block ends.
-pub(super) const END: u32 = 9;
+pub(crate) const END: u32 = 9;
 
 /// Why something was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Full {
+pub(crate) enum Full {
     /// The tree would become larger than its limit.
     Limit {
         /// What it would have become, in bytes, with its last end but without what was still to come.
@@ -43,7 +43,7 @@ pub(super) enum Full {
 
 /// The tree so far.
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     bytes: Vec<u8>,
     strings: Vec<u8>,
     offsets: BTreeMap<String, u32>,
@@ -52,7 +52,7 @@ pub(super) struct Writer {
 
 impl Writer {
     /// An empty tree that may become `limit` bytes large.
-    pub(super) fn new(limit: usize) -> Result<Self, Full> {
+    pub(crate) fn new(limit: usize) -> Result<Self, Full> {
         let mut writer = Self { bytes: Vec::new(), strings: Vec::new(), offsets: BTreeMap::new(), limit };
         writer.reserve(HEADER + RESERVE_MAP, 0)?;
         writer.bytes.resize(HEADER + RESERVE_MAP, 0);
@@ -60,7 +60,7 @@ impl Writer {
     }
 
     /// What the tree would be if it ended here, in bytes.
-    pub(super) fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.bytes.len() + size_of::<u32>() + self.strings.len()
     }
 
@@ -84,7 +84,7 @@ impl Writer {
     }
 
     /// Starts a node below the one that is open.
-    pub(super) fn begin_node(&mut self, name: &str) -> Result<(), Full> {
+    pub(crate) fn begin_node(&mut self, name: &str) -> Result<(), Full> {
         self.reserve(4 + (name.len() + 1).next_multiple_of(4), 0)?;
         self.cell(BEGIN_NODE);
         self.bytes.extend_from_slice(name.as_bytes());
@@ -94,14 +94,14 @@ impl Writer {
     }
 
     /// Ends the node that is open.
-    pub(super) fn end_node(&mut self) -> Result<(), Full> {
+    pub(crate) fn end_node(&mut self) -> Result<(), Full> {
         self.reserve(4, 0)?;
         self.cell(END_NODE);
         Ok(())
     }
 
     /// Gives the node that is open a property.
-    pub(super) fn property(&mut self, name: &str, value: &[u8]) -> Result<(), Full> {
+    pub(crate) fn property(&mut self, name: &str, value: &[u8]) -> Result<(), Full> {
         let known = self.offsets.get(name).copied();
         let more_strings = if known.is_some() { 0 } else { name.len() + 1 };
         self.reserve(12 + value.len().next_multiple_of(4), more_strings)?;
@@ -123,7 +123,7 @@ impl Writer {
     }
 
     /// Ends the tree and writes its header.
-    pub(super) fn finish(mut self) -> Result<Vec<u8>, Full> {
+    pub(crate) fn finish(mut self) -> Result<Vec<u8>, Full> {
         self.reserve(0, 0)?;
         self.bytes.try_reserve(size_of::<u32>() + self.strings.len()).map_err(|_| Full::Memory)?;
         self.cell(END);

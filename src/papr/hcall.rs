@@ -1,7 +1,7 @@
 //! Hypervisor calls that the guest makes, each with a constructor of its own.
 //!
 //! A raw hypervisor call is not safe: some let the hypervisor write wherever they point. So an [`Hcall`] can only be
-//! made by the functions here, and all of these keep off our memory.
+//! made by the functions here and in [`super::scm`], and all of these keep off our memory.
 //!
 //! Ref: LoPAR 14.5.4
 
@@ -13,8 +13,11 @@ pub struct Hcall {
     /// The opcode, for r3.
     opcode: u64,
     /// The arguments, from r4.
-    args: [u64; 4],
+    args: [u64; ARGUMENTS],
 }
+
+/// The most arguments that a call of ours has.
+pub const ARGUMENTS: usize = 5;
 
 /// What came back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,12 +55,20 @@ const H_PROD: u64 = 0xe8;
 pub const TERM_CHARS: usize = 16;
 
 impl Hcall {
-    const fn new(opcode: u64, args: [u64; 4]) -> Self {
+    /// A call with its arguments; the registers beyond are 0. Only for calls that keep off our memory: whoever uses it
+    /// says why the call does.
+    pub(super) const fn new<const N: usize>(opcode: u64, given: [u64; N]) -> Self {
+        let mut args = [0; ARGUMENTS];
+        let mut at = 0;
+        while at < N {
+            args[at] = given[at];
+            at += 1;
+        }
         Self { opcode, args }
     }
 
     /// The opcode, and the arguments from r4.
-    pub const fn registers(&self) -> (u64, [u64; 4]) {
+    pub const fn registers(&self) -> (u64, [u64; ARGUMENTS]) {
         (self.opcode, self.args)
     }
 
@@ -68,7 +79,7 @@ impl Hcall {
 
     /// Reads up to [`TERM_CHARS`] characters from a virtual terminal: their count in r4, themselves in r5 and r6.
     pub const fn get_term_char(unit: u32) -> Self {
-        Self::new(H_GET_TERM_CHAR, [unit as u64, 0, 0, 0])
+        Self::new(H_GET_TERM_CHAR, [unit as u64])
     }
 
     /// Writes `text` to a virtual terminal; what is beyond [`TERM_CHARS`] characters is left out.
@@ -83,27 +94,27 @@ impl Hcall {
 
     /// Waits for an interrupt, with MSR\[EE\] on.
     pub const fn cede() -> Self {
-        Self::new(H_CEDE, [0; 4])
+        Self::new(H_CEDE, [])
     }
 
     /// Wakes the processor with this interrupt server number out of its next or present [`Hcall::cede`].
     pub const fn prod(server: u32) -> Self {
-        Self::new(H_PROD, [server as u64, 0, 0, 0])
+        Self::new(H_PROD, [server as u64])
     }
 
     /// Sets the current processor priority of this thread.
     pub const fn cppr(priority: u8) -> Self {
-        Self::new(H_CPPR, [priority as u64, 0, 0, 0])
+        Self::new(H_CPPR, [priority as u64])
     }
 
     /// Accepts an interrupt: the external interrupt request register in r4.
     pub const fn xirr() -> Self {
-        Self::new(H_XIRR, [0; 4])
+        Self::new(H_XIRR, [])
     }
 
     /// Ends the interrupt that [`Hcall::xirr`] accepted.
     pub const fn eoi(xirr: u32) -> Self {
-        Self::new(H_EOI, [xirr as u64, 0, 0, 0])
+        Self::new(H_EOI, [xirr as u64])
     }
 }
 
@@ -123,14 +134,14 @@ mod tests {
 
     #[test]
     fn opcodes_and_registers_are_frozen() {
-        assert_eq!(Hcall::cede().registers(), (0xe0, [0; 4]));
-        assert_eq!(Hcall::prod(3).registers(), (0xe8, [3, 0, 0, 0]));
-        assert_eq!(Hcall::cppr(0xff).registers(), (0x68, [0xff, 0, 0, 0]));
-        assert_eq!(Hcall::xirr().registers(), (0x74, [0; 4]));
-        assert_eq!(Hcall::eoi(0xff00_1001).registers(), (0x64, [0xff00_1001, 0, 0, 0]));
-        assert_eq!(Hcall::get_term_char(7).registers(), (0x54, [7, 0, 0, 0]));
+        assert_eq!(Hcall::cede().registers(), (0xe0, [0; 5]));
+        assert_eq!(Hcall::prod(3).registers(), (0xe8, [3, 0, 0, 0, 0]));
+        assert_eq!(Hcall::cppr(0xff).registers(), (0x68, [0xff, 0, 0, 0, 0]));
+        assert_eq!(Hcall::xirr().registers(), (0x74, [0; 5]));
+        assert_eq!(Hcall::eoi(0xff00_1001).registers(), (0x64, [0xff00_1001, 0, 0, 0, 0]));
+        assert_eq!(Hcall::get_term_char(7).registers(), (0x54, [7, 0, 0, 0, 0]));
         let text = b"0123456789";
-        let registers = [0x7100_0000, 10, 0x3031_3233_3435_3637, 0x3839_0000_0000_0000];
+        let registers = [0x7100_0000, 10, 0x3031_3233_3435_3637, 0x3839_0000_0000_0000, 0];
         assert_eq!(Hcall::put_term_char(0x7100_0000, text).registers(), (0x58, registers));
     }
 

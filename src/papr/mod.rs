@@ -12,4 +12,5 @@ pub mod interrupt;
 pub mod option_vectors;
 pub mod pci;
 pub mod rtas;
+pub mod scm;
 pub mod status;

@@ -73,15 +73,49 @@ open_enum! {
         RESOURCE = -16 => "H_RESOURCE",
         /// The second parameter is wrong.
         P2 = -55 => "H_P2",
+        /// The third parameter is wrong.
+        P3 = -56 => "H_P3",
+        /// The fourth parameter is wrong.
+        P4 = -57 => "H_P4",
+        /// The fifth parameter is wrong.
+        P5 = -58 => "H_P5",
+        /// The platform does not do that.
+        UNSUPPORTED = -67 => "H_UNSUPPORTED",
+        /// It would lie over something else.
+        OVERLAP = -68 => "H_OVERLAP",
         /// Other threads of the partition are running.
         MULTI_THREADS_ACTIVE = -9005 => "H_MULTI_THREADS_ACTIVE",
     }
 }
 open_field!(ReturnCode);
 
+impl ReturnCode {
+    /// How long to wait before the call is repeated, in milliseconds, if the code asks for that.
+    ///
+    /// Ref: LoPAR 14.5.1 (Table 170)
+    pub fn retry_after_ms(self) -> Option<u32> {
+        match self {
+            Self::BUSY => Some(1),
+            Self(code) => Status(i32::try_from(code).ok()?).retry_after_ms().filter(|_| code > 0),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Status;
+    use super::{ReturnCode, Status};
+
+    #[test]
+    fn a_hypervisor_call_is_busy_in_its_own_way() {
+        let delay = |code| ReturnCode(code).retry_after_ms();
+        assert_eq!(delay(1), Some(1));
+        assert_eq!(delay(9901), Some(10));
+        assert_eq!(delay(9905), Some(100_000));
+        // RTAS calls this busy; for a hypervisor call it means that there is no such function.
+        for other in [-2, 0, 18, 9906, -9901, i64::MIN, i64::MAX, 9901 | 1 << 40] {
+            assert_eq!(delay(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn an_unknown_value_is_kept() {

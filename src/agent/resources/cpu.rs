@@ -2,16 +2,41 @@
 
 use crate::agent::numbered::Numbered;
 use crate::log::{Hex, Record};
-use crate::machine::{Clock, Hypervisor, Machine};
+use crate::machine::{Clock, Hypervisor, Machine, Slice};
 use crate::papr::drc::DrcIndex;
 use crate::papr::hcall::Hcall;
 use crate::papr::rtas::{CPU_STOPPED, Calls, Missing, Tokens};
 use crate::papr::status::Status;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 /// How often a thread is looked at, a millisecond apart, before it is given up.
 const LOOKS: u32 = 2000;
+
+/// How many numbers the threads add up together: from 0 on.
+const NUMBERS: u64 = 1 << 16;
+
+/// The sum of all numbers below `count`.
+const fn sum_below(count: u64) -> u64 {
+    // One of the two is even.
+    match count {
+        0 => 0,
+        count if count.is_multiple_of(2) => (count / 2).wrapping_mul(count - 1),
+        count => count.wrapping_mul((count - 1) / 2),
+    }
+}
+
+/// What a thread with this slice is to come to.
+const fn sum_of_slice(slice: Slice) -> u64 {
+    sum_below(slice.first.wrapping_add(slice.count)).wrapping_sub(sum_below(slice.first))
+}
+
+/// The numbers below `numbers` in `parts` parts of about the same size; none is left out.
+fn slices(numbers: u64, parts: u64) -> impl Iterator<Item = Slice> {
+    let edge = move |part: u64| numbers / parts * part + (numbers % parts * part) / parts;
+    (0..parts).map(move |part| Slice { first: edge(part), count: edge(part + 1) - edge(part) })
+}
 
 /// What is needed to start and stop threads, and to say what came of it.
 #[derive(Debug)]
@@ -45,6 +70,48 @@ impl<M: Machine> Threads<'_, M> {
             }
         }
         Ok(())
+    }
+
+    /// Spreads work over all threads that run, those of this core and those of others, and adds up what they come to.
+    ///
+    /// # Errors
+    /// In words, when one of them takes no work or does not get done, or when the sum is wrong.
+    pub fn work(&mut self) -> Result<(), String> {
+        let mut servers = self.machine.bare().running();
+        servers.sort_unstable();
+        let begin = self.machine.ticks();
+        for (&server, slice) in servers.iter().zip(slices(NUMBERS, servers.len() as u64)) {
+            if !self.machine.bare().give(server, slice) {
+                return Err(format!("thread {server} takes no work"));
+            }
+            self.machine.hcall(Hcall::prod(server));
+        }
+        let sums = servers.iter().map(|&server| self.sum_of(server)).collect::<Result<Vec<_>, _>>()?;
+        let record = Record::Work {
+            threads: servers.len() as u32,
+            numbers: NUMBERS,
+            sum: sums.iter().fold(0, |sum, part| part.wrapping_add(sum)),
+            expected: sum_below(NUMBERS),
+            ticks: self.machine.ticks().wrapping_sub(begin),
+        };
+        crate::agent::journal::say(self.machine, &record);
+        let wrong = servers.iter().zip(&sums).zip(slices(NUMBERS, servers.len() as u64));
+        match wrong.into_iter().find(|((_, sum), slice)| **sum != sum_of_slice(*slice)) {
+            Some(((server, sum), slice)) => {
+                Err(format!("thread {server} came to {sum} and not to {}", sum_of_slice(slice)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn sum_of(&mut self, server: u32) -> Result<u64, String> {
+        for _ in 0..LOOKS {
+            if let Some(sum) = self.machine.bare().sum(server) {
+                return Ok(sum);
+            }
+            self.machine.sleep_ms(1);
+        }
+        Err(format!("thread {server} does not get its work done"))
     }
 
     fn start_one(&mut self, server: u32) -> Result<(), String> {
@@ -101,4 +168,35 @@ impl<M: Machine> Threads<'_, M> {
 
 fn words(missing: Missing) -> String {
     missing.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NUMBERS, Slice, slices, sum_below, sum_of_slice};
+
+    #[test]
+    fn every_number_is_in_one_slice() {
+        for numbers in [0, 1, 5, 1000, NUMBERS] {
+            for parts in [1, 2, 3, 7, 64, 1001] {
+                let mut next = 0;
+                for slice in slices(numbers, parts) {
+                    assert_eq!(slice.first, next, "{numbers} in {parts}");
+                    assert!(slice.count.abs_diff(numbers / parts) <= 1, "{numbers} in {parts}");
+                    next += slice.count;
+                }
+                assert_eq!(next, numbers);
+            }
+        }
+        assert_eq!(slices(NUMBERS, 0).count(), 0);
+    }
+
+    #[test]
+    fn the_slices_have_the_sum_of_the_whole() {
+        for count in 0..200 {
+            assert_eq!(sum_below(count), (0..count).sum());
+        }
+        assert_eq!(sum_of_slice(Slice { first: 3, count: 3 }), 3 + 4 + 5);
+        let parts = slices(NUMBERS, 7).map(sum_of_slice);
+        assert_eq!(parts.sum::<u64>(), sum_below(NUMBERS));
+    }
 }

@@ -4,3 +4,4 @@ pub mod cpu;
 pub mod memory;
 pub mod pci;
 pub mod phb;
+pub mod pmem;

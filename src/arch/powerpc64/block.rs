@@ -65,6 +65,12 @@ pub(super) struct Block {
     pub state: AtomicU32,
     /// Its stack pointer, as it sees it itself.
     pub seen_stack: AtomicU64,
+    /// What its work is at: see `processors`.
+    pub work: AtomicU32,
+    /// The first number of its work, how many there are, and their sum.
+    pub first: AtomicU64,
+    pub count: AtomicU64,
+    pub sum: AtomicU64,
 }
 
 impl Block {
@@ -96,6 +102,10 @@ impl Block {
             failed: AtomicBool::new(false),
             state: AtomicU32::new(0),
             seen_stack: AtomicU64::new(0),
+            work: AtomicU32::new(0),
+            first: AtomicU64::new(0),
+            count: AtomicU64::new(0),
+            sum: AtomicU64::new(0),
         }
     }
 }

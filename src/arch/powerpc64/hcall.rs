@@ -2,16 +2,16 @@
 
 use super::{Powerpc64, stack};
 use crate::machine::Hypervisor;
-use crate::papr::hcall::{Hcall, Reply};
+use crate::papr::hcall::{ARGUMENTS, Hcall, Reply};
 use crate::papr::status::ReturnCode;
 use core::arch::asm;
 
-/// `sc 1` with up to four arguments.
+/// `sc 1` with up to five arguments.
 ///
 /// # Safety
 /// The call must not make the hypervisor write to memory that Rust code relies on.
-pub(super) unsafe fn raw(opcode: u64, args: [u64; 4]) -> Reply {
-    let [a, b, c, d] = args;
+pub(super) unsafe fn raw(opcode: u64, args: [u64; ARGUMENTS]) -> Reply {
+    let [a, b, c, d, e] = args;
     let (code, v0, v1, v2, v3): (u64, u64, u64, u64, u64);
     // SAFETY: the caller vouches for memory. Of the registers the hypervisor may change r0, r3 to r12, ctr, xer and
     // the volatile fields of cr (Ref: LoPAR 14.5.1, Table 169), all of which are named; `nomem` is not, since the
@@ -26,7 +26,8 @@ pub(super) unsafe fn raw(opcode: u64, args: [u64; 4]) -> Reply {
             inlateout("r5") b => v1,
             inlateout("r6") c => v2,
             inlateout("r7") d => v3,
-            out("r0") _, out("r8") _, out("r9") _, out("r10") _, out("r11") _, out("r12") _,
+            inlateout("r8") e => _,
+            out("r0") _, out("r9") _, out("r10") _, out("r11") _, out("r12") _,
             out("ctr") _, out("xer") _,
             out("cr0") _, out("cr1") _, out("cr5") _, out("cr6") _, out("cr7") _,
             options(nostack)

@@ -13,7 +13,7 @@ fn access(opcode: u64, address: u64, width: Width, value: u64) -> Result<Reply, 
     stack::check();
     // SAFETY: all that is ours lies below the end of the memory that was there at boot, and the address does not;
     // it is aligned, so the access does not wrap around either.
-    let reply = unsafe { hcall::raw(opcode, [u64::from(width.bytes()), address, value, 0]) };
+    let reply = unsafe { hcall::raw(opcode, [u64::from(width.bytes()), address, value, 0, 0]) };
     if reply.code == ReturnCode::SUCCESS { Ok(reply) } else { Err(IoError::Refused(reply.code)) }
 }
 

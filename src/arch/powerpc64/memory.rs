@@ -2,6 +2,7 @@
 
 use super::Powerpc64;
 use crate::machine::{Memory, MemoryRange, MemoryReport};
+use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Where the memory ends that was there at boot, in which the payload, its heap and the firmware live.
@@ -28,32 +29,58 @@ pub(super) fn initial_end() -> u64 {
     INITIAL_END.load(Relaxed)
 }
 
+/// The addresses of the pages of a range, if none of them is ours.
+fn pages(range: MemoryRange, page: u64) -> Option<impl Iterator<Item = u64>> {
+    let end = foreign(range.base, range.size)?;
+    let fits = page >= 8 && page.is_power_of_two() && range.base.is_multiple_of(page);
+    fits.then(|| (range.base..end).step_by(page as usize))
+}
+
+/// The end of memory that was not there at boot, so that no object of ours is in it.
+fn foreign(base: u64, size: u64) -> Option<u64> {
+    base.checked_add(size).filter(|_| base >= initial_end())
+}
+
 impl Memory for Powerpc64 {
     fn try_pages(&mut self, range: MemoryRange, page: u64) -> Option<MemoryReport> {
-        let end = range.base.checked_add(range.size)?;
-        if range.base < initial_end()
-            || page < 8
-            || !page.is_power_of_two()
-            || !range.base.is_multiple_of(page)
-        {
-            return None;
-        }
-        let mut report = MemoryReport::default();
-        let pages = || (range.base..end).step_by(page as usize);
-        for address in pages() {
+        for address in pages(range, page)? {
             let at = probe(address, page);
             // SAFETY: `range` lies beyond all memory that was there at boot, so no object of ours is in it; the caller
             // has taken it from the hypervisor. Real-mode addresses are pointers here, and this one is aligned.
             unsafe { (at as *mut u64).write_volatile(pattern(at)) };
-            report.pages += 1;
         }
-        for address in pages() {
+        self.check_pages(range, page)
+    }
+
+    fn check_pages(&self, range: MemoryRange, page: u64) -> Option<MemoryReport> {
+        let mut report = MemoryReport::default();
+        for address in pages(range, page)? {
             let at = probe(address, page);
-            // SAFETY: as above.
+            report.pages += 1;
+            // SAFETY: as in `try_pages`.
             if unsafe { (at as *const u64).read_volatile() } != pattern(at) {
                 report.bad += 1;
             }
         }
         Some(report)
+    }
+
+    fn load<const N: usize>(&self, address: u64) -> Option<[u64; N]> {
+        foreign(address, size_of::<[u64; N]>() as u64).filter(|_| address.is_multiple_of(8))?;
+        // SAFETY: as in `try_pages`, for each of the doublewords.
+        Some(core::array::from_fn(|at| unsafe { (address as *const u64).add(at).read_volatile() }))
+    }
+
+    fn store<const N: usize>(&mut self, address: u64, words: [u64; N]) -> Option<()> {
+        foreign(address, size_of::<[u64; N]>() as u64).filter(|_| address.is_multiple_of(8))?;
+        for (at, word) in (address..).step_by(8).zip(words) {
+            // SAFETY: as in `try_pages`.
+            unsafe { (at as *mut u64).write_volatile(word) };
+            // SAFETY: writes the doubleword's cache block back; nothing else changes.
+            unsafe { asm!("dcbst 0, {}", in(reg) at, options(nostack, preserves_flags)) };
+        }
+        // SAFETY: orders what was written back before what follows.
+        unsafe { asm!("sync", options(nostack, preserves_flags)) };
+        Some(())
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn end(message: &'static CStr) -> ! {
     if firmware::rtas(token, &mut [Arg::Str(message)], &mut []) == Status::HARDWARE {
         let block: [u32; 5] = [token, 1, 1, message.as_ptr() as u32, 0];
         // SAFETY: QEMU reads the message and writes the status into the block, which is ours.
-        unsafe { hcall::raw(H_RTAS, [(&raw const block) as u64, 0, 0, 0]) };
+        unsafe { hcall::raw(H_RTAS, [(&raw const block) as u64, 0, 0, 0, 0]) };
     }
     loop {
         clock::pause(u64::MAX);

@@ -7,9 +7,8 @@
 
 use super::block::{self, Block};
 use super::{Powerpc64, clock, entry, exception, firmware, stack};
-use crate::machine::{Processors, ThreadReport};
+use crate::machine::{Processors, Slice, ThreadReport};
 use alloc::boxed::Box;
-use alloc::vec;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
 use spin::Mutex;
@@ -24,6 +23,13 @@ const RUNNING: u32 = 2;
 const ASKED: u32 = 3;
 /// It is about to call stop-self.
 const STOPPING: u32 = 4;
+
+/// Values of [`Block::work`]: none.
+const IDLE: u32 = 0;
+/// Given, and not done yet.
+const GIVEN: u32 = 1;
+/// Done: the sum is there.
+const DONE: u32 = 2;
 
 /// Bytes of a thread's stack, and of its stack for exceptions.
 const STACK: usize = 32 * 1024;
@@ -59,24 +65,27 @@ fn block_of(server: u32) -> Option<&'static Block> {
 #[derive(Clone, Copy)]
 struct Quadword([u8; 16]);
 
-/// A stack that is never freed; its lowest address.
-fn new_stack(bytes: usize) -> u64 {
-    Vec::leak(vec![Quadword([0; 16]); bytes / 16]).as_ptr() as u64
+/// A stack that is never freed; its lowest address. `None` when there is no memory for it.
+fn new_stack(bytes: usize) -> Option<u64> {
+    let mut stack = Vec::new();
+    stack.try_reserve_exact(bytes / 16).ok()?;
+    stack.resize(bytes / 16, Quadword([0; 16]));
+    Some(Vec::leak(stack).as_ptr() as u64)
 }
 
-/// A new thread's block, with its stacks.
-fn make(server: u32) -> Thread {
+/// A new thread's block, with its stacks. `None` when there is no memory for them.
+fn make(server: u32) -> Option<Thread> {
     let mut block = Block::empty();
     block.toc = entry::toc();
-    block.stack_low = new_stack(STACK);
+    block.stack_low = new_stack(STACK)?;
     block.stack_top = block.stack_low + STACK as u64;
-    block.emergency_top = new_stack(EMERGENCY) + EMERGENCY as u64;
+    block.emergency_top = new_stack(EMERGENCY)? + EMERGENCY as u64;
     block.handler = exception::entry_point();
     block.server = u64::from(server);
     // SAFETY: the stack was made above.
     unsafe { stack::arm(&block) };
     let block: &'static Block = Box::leak(Box::new(block));
-    Thread { server, block, address: block as *const Block as u32 }
+    Some(Thread { server, block, address: block as *const Block as u32 })
 }
 
 /// Sets the token of `stop-self`.
@@ -87,7 +96,7 @@ pub(super) fn set_stop_self(token: u32) {
 impl Processors for Powerpc64 {
     fn prepare(&mut self, server: u32) -> Option<(u32, u32)> {
         if block_of(server).is_none() {
-            let thread = make(server);
+            let thread = make(server)?;
             THREADS.lock().push(thread);
         }
         let threads = THREADS.lock();
@@ -116,8 +125,34 @@ impl Processors for Powerpc64 {
         block_of(server).is_some_and(|block| block.state.load(Ordering::Acquire) == STOPPING)
     }
 
+    fn running(&self) -> Vec<u32> {
+        let threads = THREADS.lock();
+        let running = threads.iter().filter(|one| one.block.state.load(Ordering::Acquire) == RUNNING);
+        running.map(|one| one.server).collect()
+    }
+
+    fn give(&mut self, server: u32, work: Slice) -> bool {
+        let Some(block) = block_of(server) else { return false };
+        // A sum that nobody took is of no use to anybody.
+        let is_free = block.work.load(Ordering::Acquire) != GIVEN;
+        if !is_free || block.state.load(Ordering::Acquire) != RUNNING {
+            return false;
+        }
+        block.first.store(work.first, Ordering::Relaxed);
+        block.count.store(work.count, Ordering::Relaxed);
+        block.work.store(GIVEN, Ordering::Release);
+        true
+    }
+
+    fn sum(&mut self, server: u32) -> Option<u64> {
+        let block = block_of(server)?;
+        block.work.compare_exchange(DONE, IDLE, Ordering::AcqRel, Ordering::Acquire).ok()?;
+        Some(block.sum.load(Ordering::Relaxed))
+    }
+
     fn forget(&mut self, server: u32) {
         if let Some(block) = block_of(server) {
+            block.work.store(IDLE, Ordering::Relaxed);
             block.state.store(FREE, Ordering::Release);
         }
     }
@@ -129,7 +164,11 @@ pub(super) extern "C" fn secondary(_: *mut Block) -> ! {
     block.seen_stack.store(stack::pointer(), Ordering::Relaxed);
     block.state.store(RUNNING, Ordering::Release);
     while block.state.load(Ordering::Acquire) != ASKED {
-        clock::pause(LOOK);
+        if block.work.load(Ordering::Acquire) == GIVEN {
+            work(block);
+        } else {
+            clock::pause(LOOK);
+        }
     }
     block.state.store(STOPPING, Ordering::Release);
     // It does not come back. Where it was refused there is nothing left to do but to wait.
@@ -137,4 +176,12 @@ pub(super) extern "C" fn secondary(_: *mut Block) -> ! {
     loop {
         clock::pause(u64::MAX);
     }
+}
+
+/// Adds up what was given, number by number: the compiler is kept from knowing better.
+fn work(block: &Block) {
+    let (first, count) = (block.first.load(Ordering::Relaxed), block.count.load(Ordering::Relaxed));
+    let numbers = (first..first.saturating_add(count)).map(core::hint::black_box);
+    block.sum.store(numbers.fold(0, u64::wrapping_add), Ordering::Relaxed);
+    block.work.store(DONE, Ordering::Release);
 }

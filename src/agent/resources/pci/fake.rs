@@ -218,7 +218,7 @@ impl Io for Fake {
 impl Hypervisor for Fake {
     fn hcall(&mut self, call: Hcall) -> Reply {
         // The only calls here are those that write to the terminal.
-        let (_, [_, len, high, low]) = call.registers();
+        let (_, [_, len, high, low, _]) = call.registers();
         let chars = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
         self.said.push_str(&String::from_utf8_lossy(&chars[..len as usize]));
         Reply { code: ReturnCode::SUCCESS, values: [0; 4] }
