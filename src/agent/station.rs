@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(
             names.join(" "),
             "entry client-interface-up before-cas after-cas tree-read rtas-up handler-installed handler-armed \
-             event-taken before-step after-step drained before-release idle before-reset secondary-started end"
+             draining event-taken before-step after-step drained before-release idle before-reset secondary-started end"
         );
     }
 
