@@ -1,5 +1,7 @@
 //! The command line of `paprika`.
 
+mod race;
+
 use crate::boot;
 use crate::machine::{Machine, Sight};
 use crate::qemu::Qemu;
@@ -39,6 +41,7 @@ Examples:
   paprika run                                   plug and unplug, before CAS and after the handler is armed
   paprika run --firmware slof --qemu ./qemu-system-ppc64
   paprika run --cpu power8_v2.0 --append ov5=-hp-evt --keep
+  paprika race memory                           every action with a DIMM in every window of a guest's life
   paprika boot                                  the guest stays; plug by hand in QEMU's monitor (Ctrl-A c)
   paprika boot --append help                    what the guest can be told
 
@@ -66,6 +69,9 @@ host and QEMU do stands between, marked `---`. A table and one line with the ver
     #[command(after_help = "\
 The exact QEMU command is printed first, and commands to type into the monitor that fit this QEMU. Ends with QEMU's status.")]
     Boot(Options),
+    /// Plugs and unplugs at every place of a guest's life, each in a boot of its own, and prints the matrix
+    #[command(after_help = race::AFTER_HELP)]
+    Race(race::RaceOptions),
 }
 
 /// How to set up the machine.
@@ -136,6 +142,7 @@ pub fn main() -> u8 {
     let result = signals::install().map_err(anyhow::Error::from).and_then(|()| match &cli.command {
         Command::Run(options) => run(options),
         Command::Boot(options) => boot(options),
+        Command::Race(options) => race::race(options),
     });
     result.unwrap_or_else(|error| {
         eprintln!("paprika: {error:#}");
@@ -172,7 +179,12 @@ fn run(options: &Options) -> anyhow::Result<u8> {
     if setup.keep {
         println!("kept: {}", machine.directory().display());
     }
-    Ok(if signals::asked_to_end() { INTERRUPTED } else { outcome.verdict.exit_status() })
+    Ok(interrupted_or(outcome.verdict.exit_status()))
+}
+
+/// The status of a program that was asked to end, or this one.
+fn interrupted_or(status: u8) -> u8 {
+    if signals::asked_to_end() { INTERRUPTED } else { status }
 }
 
 fn is_steered(word: &str) -> bool {

@@ -16,6 +16,8 @@ pub enum Step {
     UnplugCore,
     /// Plugging a DIMM, or resetting, after a core went away.
     AfterCore,
+    /// Resetting the machine while a core is asked for and not given back.
+    ResetPendingCore,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -28,6 +30,7 @@ impl fmt::Display for Step {
             Self::UnplugDimm => "unplugging a DIMM",
             Self::UnplugCore => "unplugging a core that has run",
             Self::AfterCore => "plugging or resetting after a core went away",
+            Self::ResetPendingCore => "resetting while a core was asked for",
             Self::PowerDown => "powering down",
         })
     }

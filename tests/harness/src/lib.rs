@@ -11,6 +11,7 @@
 //! | [`scenario`] | what `paprika run` does, step by step |
 //! | [`checks`], [`verdict`], [`defects`] | what must hold afterwards, and what it means when it does not |
 //! | [`render`] | all of it, for people |
+//! | [`race`] | `paprika race`: many short runs, each with a device at an exact place |
 //! | [`boot`] | what `paprika boot` does |
 //! | [`cli`] | the command line |
 //!
@@ -30,6 +31,7 @@ pub mod directory;
 pub mod machine;
 pub mod qemu;
 pub mod qmp;
+pub mod race;
 mod readiness;
 pub mod render;
 pub mod scenario;

@@ -127,6 +127,23 @@ impl Machine {
         }
     }
 
+    /// Waits until `done` has a value, but no longer than `limit`; `None` when it is over.
+    pub fn wait_within<T>(
+        &mut self,
+        limit: Duration,
+        what: &str,
+        done: impl FnMut(&Self) -> Option<T>,
+    ) -> Result<Option<T>, Stop> {
+        let whole = self.until;
+        self.until = whole.min(Instant::now() + limit);
+        let result = self.wait(what, done);
+        self.until = whole;
+        match result {
+            Err(Stop::TimedOut { .. }) if Instant::now() < whole => Ok(None),
+            other => other.map(Some),
+        }
+    }
+
     /// Waits for a record that `wanted` accepts, said after `from`.
     pub fn wait_for_record(
         &mut self,

@@ -175,7 +175,7 @@ fn told(event: &Event) -> String {
 }
 
 /// A table with columns as wide as they need to be.
-fn table(rows: &[Vec<String>]) -> String {
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
@@ -230,7 +230,7 @@ fn devices(report: &Report, transcript: &Transcript) -> String {
     table(&rows)
 }
 
-fn painted(finding: &Finding, colour: Colour) -> String {
+pub(crate) fn painted(finding: &Finding, colour: Colour) -> String {
     colour.paint(verdict_tone(finding.verdict), &finding.to_string())
 }
 

@@ -217,7 +217,7 @@ pub fn is_deletion(event: &Event, id: &str) -> bool {
 }
 
 /// Whether this event ends a request to unplug, one way or the other.
-fn is_end(event: &Event, id: &str) -> bool {
+pub fn is_end(event: &Event, id: &str) -> bool {
     let refused = matches!(event.name.as_str(), "DEVICE_UNPLUG_GUEST_ERROR" | "MEM_UNPLUG_ERROR");
     is_deletion(event, id) || (refused && event.text("device") == Some(id))
 }

@@ -137,6 +137,12 @@ impl Transcript {
         self.since(mark).iter().filter_map(Line::entry)
     }
 
+    /// The records from a place on, in order, up to another.
+    pub fn entries_between(&self, from: Mark, until: Option<Mark>) -> impl Iterator<Item = Entry<'_>> {
+        let end = until.map_or(self.lines.len(), |until| until.0.min(self.lines.len()));
+        self.lines.get(from.0..end).unwrap_or_default().iter().filter_map(Line::entry)
+    }
+
     /// Whether a record that `wanted` accepts was said from a place on.
     pub fn says(&self, mark: Mark, wanted: impl Fn(&Record<'_>) -> bool) -> bool {
         self.entries_since(mark).any(|entry| wanted(&entry.record))

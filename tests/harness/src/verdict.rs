@@ -67,12 +67,47 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was seen; empty where there is nothing to add.
     pub detail: String,
+    /// What kind of failure it is, where it is one of those that people talk of.
+    pub class: Option<Class>,
+}
+
+/// The ways in which a hypervisor fails a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// An event lies in the queue, and nobody was woken for it.
+    LostInterrupt,
+    /// The guest was never told.
+    LostEvent,
+    /// Two witnesses disagree about a connector.
+    WrongState,
+    /// A device that the guest was told of twice, or that it has and the host has not.
+    Ghost,
+    /// A request to unplug that never ends.
+    StuckUnplug,
+    /// A call that answers what it must not.
+    WrongAnswer,
+    /// QEMU died or hung.
+    HypervisorCrash,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::LostInterrupt => "lost interrupt",
+            Self::LostEvent => "lost event",
+            Self::WrongState => "wrong state",
+            Self::Ghost => "ghost",
+            Self::StuckUnplug => "stuck unplug",
+            Self::WrongAnswer => "wrong answer",
+            Self::HypervisorCrash => "hypervisor crash",
+        })
+    }
 }
 
 impl Finding {
     /// The property held.
     pub fn pass(property: &'static str, subject: impl Into<String>) -> Self {
-        Self { property, subject: subject.into(), verdict: Verdict::Pass, detail: String::new() }
+        Self { property, subject: subject.into(), verdict: Verdict::Pass, detail: String::new(), class: None }
     }
 
     /// It came out otherwise, for a reason.
@@ -82,13 +117,26 @@ impl Finding {
         verdict: Verdict,
         detail: impl Into<String>,
     ) -> Self {
-        Self { property, subject: subject.into(), verdict, detail: detail.into() }
+        Self { property, subject: subject.into(), verdict, detail: detail.into(), class: None }
+    }
+
+    /// The hypervisor broke the property, in this way.
+    pub fn broken(
+        property: &'static str,
+        subject: impl Into<String>,
+        class: Class,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { class: Some(class), ..Self::other(property, subject, Verdict::Fail, detail) }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}: {}", self.verdict, self.subject, self.property)?;
+        if let Some(class) = self.class {
+            write!(f, " ({class})")?;
+        }
         if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
 }

@@ -1,0 +1,162 @@
+//! `paprika race`: which races, how many at a time, and in what form their outcome is told.
+
+use super::{Options, SLOF_LIMIT, VOF_LIMIT, interrupted_or};
+use crate::qemu::command::{Firmware, Setup};
+use crate::race::action::Action;
+use crate::race::lab::{self, Outcome};
+use crate::race::window::Window;
+use crate::race::{Family, Scenario, report};
+use crate::render::{Colour, Show};
+use clap::{Args, ValueEnum};
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// Which races, and how.
+#[derive(Args, Clone, Debug)]
+pub struct RaceOptions {
+    /// The kinds of devices; all where none is given
+    #[arg(value_name = "KIND")]
+    pub families: Vec<Family>,
+    /// Only in these windows
+    #[arg(long, value_name = "WINDOW", value_delimiter = ',')]
+    pub window: Vec<Window>,
+    /// Only these actions
+    #[arg(long, value_name = "ACTION", value_delimiter = ',')]
+    pub action: Vec<Action>,
+    /// Only the race of this name, with all that is said in it
+    #[arg(long, value_name = "NAME")]
+    pub only: Option<String>,
+    /// Names every race that there is
+    #[arg(long)]
+    pub list: bool,
+    /// Tells the story of one: what happens, and what a correct hypervisor does
+    #[arg(long, value_name = "NAME")]
+    pub explain: Option<String>,
+    /// How many at a time; as many as there are processors where it is not given
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub jobs: Option<u16>,
+    /// The form of the outcome
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Writes the outcome as JUnit's XML, too
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// How to set up the machine.
+    #[command(flatten)]
+    pub machine: Options,
+}
+
+/// A form of the outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// A table, for people.
+    #[default]
+    Text,
+    /// The Test Anything Protocol.
+    Tap,
+    /// One JSON object.
+    Json,
+}
+
+/// Help that does not fit beside an option.
+pub(super) const AFTER_HELP: &str = "\
+Each race boots a guest of its own, holds it in the window, acts, and lets everything settle; then what is still there is
+unplugged and plugged again. A cell of the table says how the guest learned of the device and what became of it. Each race
+that is not PASS is explained below the table; `--only NAME --keep` runs it again and keeps the evidence.
+
+  paprika race memory --window before-cas         every action with a DIMM just before CAS
+  paprika race --action plug                      one row for each kind
+  paprika race --only cpu/unplug/draining         one race, with everything that is said in it
+  paprika race --format tap --qemu ./build/qemu-system-ppc64";
+
+/// Does it; the exit status.
+pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
+    if options.list {
+        Scenario::all().iter().for_each(|scenario| println!("{scenario}"));
+        return Ok(0);
+    }
+    if let Some(name) = &options.explain {
+        print!("{}", named(name)?.story());
+        return Ok(0);
+    }
+    let setup = options.machine.setup()?;
+    let limit = Duration::from_secs(options.machine.timeout.unwrap_or(match setup.firmware {
+        Firmware::Vof => VOF_LIMIT,
+        Firmware::Slof => SLOF_LIMIT,
+    }));
+    let outcomes = match &options.only {
+        Some(name) => vec![watched(named(name)?, &setup, limit, options.format)],
+        None => many(&options.chosen(), &setup, limit, options),
+    };
+    if let Some(file) = &options.junit {
+        std::fs::write(file, report::junit(&outcomes, &setup.qemu.banner))?;
+    }
+    match options.format {
+        Format::Text => println!("{}", report::text(&outcomes, Colour::of_stdout())),
+        Format::Tap => print!("{}", report::tap(&outcomes)),
+        Format::Json => {
+            println!("{:#}", report::json(&outcomes, &setup.qemu.banner, &setup.firmware.to_string()))
+        }
+    }
+    for path in outcomes.iter().filter_map(|outcome| outcome.evidence.as_ref()) {
+        eprintln!("kept: {}", path.display());
+    }
+    Ok(interrupted_or(report::verdict(&outcomes).exit_status()))
+}
+
+impl RaceOptions {
+    /// The races that were asked for.
+    fn chosen(&self) -> Vec<Scenario> {
+        let mut all = Scenario::all();
+        all.retain(|scenario| {
+            (self.families.is_empty() || self.families.contains(&scenario.family))
+                && (self.window.is_empty() || self.window.contains(&scenario.window))
+                && (self.action.is_empty() || self.action.contains(&scenario.action))
+        });
+        all
+    }
+}
+
+fn named(name: &str) -> anyhow::Result<Scenario> {
+    Scenario::named(name)
+        .ok_or_else(|| anyhow::anyhow!("there is no race `{name}`; `paprika race --list` names them all"))
+}
+
+/// One race, with everything that is said in it.
+fn watched(scenario: Scenario, setup: &Setup, limit: Duration, format: Format) -> Outcome {
+    let mut show = Show::new(Colour::of_stdout());
+    let watcher: crate::machine::Watcher = match format {
+        Format::Text => Box::new(move |sight| show.print(sight)),
+        _ => Box::new(|_| {}),
+    };
+    lab::run(scenario, setup, limit, watcher)
+}
+
+fn many(scenarios: &[Scenario], setup: &Setup, limit: Duration, options: &RaceOptions) -> Vec<Outcome> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = options.jobs.map_or(processors, usize::from);
+    if options.format == Format::Text {
+        println!("{} with {}: {} races", setup.qemu.banner, setup.firmware, scenarios.len());
+    }
+    let done = AtomicUsize::new(0);
+    let progress = std::io::stderr().is_terminal();
+    let outcomes = lab::run_all(scenarios, setup, limit, jobs, &|outcome| {
+        let count = done.fetch_add(1, Ordering::Relaxed) + 1;
+        if progress {
+            // A line that is written over; there is nobody to tell of an error.
+            let _ = write!(
+                std::io::stderr(),
+                "\r\x1b[K{count}/{} {} {}",
+                scenarios.len(),
+                outcome.scenario,
+                outcome.verdict
+            );
+        }
+    });
+    if progress {
+        let _ = write!(std::io::stderr(), "\r\x1b[K");
+    }
+    outcomes
+}

@@ -1,0 +1,171 @@
+//! The race lab: what happens to a device that is plugged, or asked for, at an exact place of a guest's life.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`window`] | where the host steps in |
+//! | [`action`] | what it does there |
+//! | [`course`] | how a race is run, and the notes that are taken |
+//! | [`judge`] | what the notes and the witnesses come to |
+//! | [`lab`] | many races, side by side |
+//! | [`report`] | tables and machine formats |
+//!
+//! A [`Scenario`] is one combination. It has no code of its own: its story follows from the three, so that to add a window or
+//! an action is to add it in one place.
+
+pub mod action;
+pub mod course;
+pub mod judge;
+pub mod lab;
+pub mod report;
+pub mod window;
+
+use crate::device::{Kind, LMB_BYTES};
+use crate::qemu::command::{Firmware, Setup};
+use action::Action;
+use clap::ValueEnum;
+use std::fmt;
+use window::Window;
+
+/// The kinds of devices, by the names that they have on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum Family {
+    /// DIMMs of one logical memory block.
+    Memory,
+    /// CPU cores.
+    Cpu,
+}
+
+impl Family {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[Self::Memory, Self::Cpu];
+
+    /// Its name.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Cpu => "cpu",
+        }
+    }
+
+    /// The device that stands for it.
+    pub const fn kind(self) -> Kind {
+        match self {
+            Self::Memory => Kind::Dimm(LMB_BYTES),
+            Self::Cpu => Kind::Core,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+/// One race.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scenario {
+    /// What kind of device.
+    pub family: Family,
+    /// What the host does.
+    pub action: Action,
+    /// Where.
+    pub window: Window,
+}
+
+impl Scenario {
+    /// Every scenario that there is, by kind, action and window.
+    pub fn all() -> Vec<Self> {
+        let mut all = Vec::new();
+        for &family in Family::ALL {
+            for &action in Action::ALL {
+                all.extend(Window::ALL.iter().map(|&window| Self { family, action, window }));
+            }
+        }
+        all
+    }
+
+    /// Its name, as `memory/plug/before-cas`.
+    pub fn name(&self) -> String {
+        format!("{}/{}/{}", self.family, self.action, self.window)
+    }
+
+    /// The scenario of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::all().into_iter().find(|scenario| scenario.name() == name)
+    }
+
+    /// The device that it is about.
+    pub fn kind(&self) -> Kind {
+        self.family.kind()
+    }
+
+    /// Why it cannot be run under this firmware.
+    pub fn skipped(&self, firmware: Firmware) -> Option<&'static str> {
+        (self.window == Window::Firmware && firmware == Firmware::Vof)
+            .then_some("VOF is through before anybody could step in: try `--firmware slof`")
+    }
+
+    /// What happens, what a correct hypervisor does, and what is looked at.
+    pub fn story(&self) -> String {
+        let right = match (self.action, self.window.is_told_by_tree()) {
+            (Action::Plug | Action::PlugTwice, true) => {
+                "The tree of CAS tells the guest of it, and no event does."
+            }
+            (Action::Plug | Action::PlugTwice, false) => {
+                "An event tells the guest of it, and the tree does not."
+            }
+            (Action::PlugUnplug, _) => "The device goes, whether the guest has heard of it or not.",
+            (_, true) => "The device goes at CAS or at the reset, at the latest; the guest never sees it.",
+            (_, false) => "An event tells the guest, which gives the device back; DEVICE_DELETED follows.",
+        };
+        format!(
+            "{}\n\n{}: {} {}.\n\n{right} All witnesses agree on the connector then; what can be unplugged is unplugged\n\
+             and plugged again; QEMU lives on.\n",
+            self.name(),
+            self.family,
+            self.action.story(),
+            self.window.story(),
+        )
+    }
+
+    /// The machine for it.
+    pub fn setup(&self, base: &Setup) -> Setup {
+        let mut setup = base.clone();
+        setup.append.push(format!("hold={} memtest=64k", self.window.holds()));
+        setup
+    }
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Firmware, Scenario, Window};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_scenario_has_a_name_of_its_own_and_is_found_by_it() {
+        let all = Scenario::all();
+        let names: BTreeSet<String> = all.iter().map(Scenario::name).collect();
+        assert_eq!(names.len(), all.len());
+        for scenario in all {
+            assert_eq!(Scenario::named(&scenario.name()), Some(scenario));
+            assert!(scenario.story().contains(&scenario.name()));
+        }
+        assert_eq!(Scenario::named("memory/plug/nowhere"), None);
+    }
+
+    #[test]
+    fn only_what_a_firmware_cannot_do_is_skipped() {
+        for scenario in Scenario::all() {
+            let skipped = scenario.skipped(Firmware::Vof).is_some();
+            assert_eq!(skipped, scenario.window == Window::Firmware, "{scenario}");
+            assert_eq!(scenario.skipped(Firmware::Slof), None);
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Windows: the places in a guest's life at which the host steps in.
+
+use clap::ValueEnum;
+use std::fmt;
+
+/// A place in a guest's life, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
+pub enum Window {
+    /// QEMU is stopped, before the first instruction.
+    Prelaunch,
+    /// The firmware runs.
+    Firmware,
+    /// The next call is `ibm,client-architecture-support`.
+    BeforeCas,
+    /// CAS has returned, and there is no handler.
+    AfterCas,
+    /// The handler is installed, the sources are off.
+    Masked,
+    /// The handler is armed, and the guest idles.
+    Handler,
+    /// The guest reads the queue: one event is taken, and it has not looked for the next.
+    Draining,
+    /// The guest is between two steps on a connector.
+    Acquiring,
+    /// The guest idles, and the machine is reset before it could hear of anything.
+    BeforeReset,
+    /// The machine was reset, and the guest has not negotiated again.
+    AfterReset,
+}
+
+impl Window {
+    /// All of them.
+    pub const ALL: &'static [Self] = &[
+        Self::Prelaunch,
+        Self::Firmware,
+        Self::BeforeCas,
+        Self::AfterCas,
+        Self::Masked,
+        Self::Handler,
+        Self::Draining,
+        Self::Acquiring,
+        Self::BeforeReset,
+        Self::AfterReset,
+    ];
+
+    /// Its name on the command line and in reports.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Prelaunch => "prelaunch",
+            Self::Firmware => "firmware",
+            Self::BeforeCas => "before-cas",
+            Self::AfterCas => "after-cas",
+            Self::Masked => "masked",
+            Self::Handler => "handler",
+            Self::Draining => "draining",
+            Self::Acquiring => "acquiring",
+            Self::BeforeReset => "before-reset",
+            Self::AfterReset => "after-reset",
+        }
+    }
+
+    /// What it is, for a story.
+    pub const fn story(self) -> &'static str {
+        match self {
+            Self::Prelaunch => "while QEMU is stopped before the guest's first instruction",
+            Self::Firmware => "while SLOF runs",
+            Self::BeforeCas => "just before the guest calls ibm,client-architecture-support",
+            Self::AfterCas => "just after CAS has returned, when the guest has no handler yet",
+            Self::Masked => "when the handler is installed and the event sources are still off",
+            Self::Handler => "when the handler is armed and the guest idles",
+            Self::Draining => "while the guest reads the event queue: one event is taken, more may follow",
+            Self::Acquiring => "while the guest is between two steps on a connector",
+            Self::BeforeReset => {
+                "while the guest idles; then the machine is reset before the guest heard of anything"
+            }
+            Self::AfterReset => "after a reset of the machine, just before the second boot negotiates",
+        }
+    }
+
+    /// Where the guest holds for it, as its boot argument says.
+    pub const fn holds(self) -> &'static str {
+        match self {
+            Self::Prelaunch | Self::Firmware => "idle#1",
+            Self::BeforeCas => "before-cas#1,idle#1",
+            Self::AfterCas => "after-cas#1,idle#1",
+            Self::Masked => "handler-installed#1,idle#1",
+            Self::Handler | Self::BeforeReset => "idle#1",
+            Self::Draining => "idle#1,draining#1",
+            Self::Acquiring => "idle#1,after-step#2",
+            Self::AfterReset => "before-cas#1,idle#1",
+        }
+    }
+
+    /// The station at which the host steps in, where it is a hold.
+    pub const fn station(self) -> Option<&'static str> {
+        match self {
+            Self::Prelaunch | Self::Firmware => None,
+            Self::BeforeCas | Self::AfterReset => Some("before-cas"),
+            Self::AfterCas => Some("after-cas"),
+            Self::Masked => Some("handler-installed"),
+            Self::Handler | Self::BeforeReset => Some("idle"),
+            Self::Draining => Some("draining"),
+            Self::Acquiring => Some("after-step"),
+        }
+    }
+
+    /// Whether a guest that is told nothing learns of a device by the tree, because CAS or a reset comes after it.
+    pub const fn is_told_by_tree(self) -> bool {
+        matches!(
+            self,
+            Self::Prelaunch | Self::Firmware | Self::BeforeCas | Self::BeforeReset | Self::AfterReset
+        )
+    }
+
+    /// Whether the host needs a first device, whose event or connector the guest is busy with.
+    pub const fn needs_trigger(self) -> bool {
+        matches!(self, Self::Draining | Self::Acquiring)
+    }
+
+    /// Whether the machine is reset on the way.
+    pub const fn resets(self) -> bool {
+        matches!(self, Self::BeforeReset | Self::AfterReset)
+    }
+}
+
+impl fmt::Display for Window {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
