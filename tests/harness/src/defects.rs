@@ -1,5 +1,6 @@
 //! Known defects of released QEMUs: a run that meets one is no news, and no failure.
 
+use crate::device::Kind;
 use crate::qemu::Version;
 use std::fmt;
 
@@ -16,10 +17,18 @@ pub enum Step {
     UnplugCore,
     /// Plugging a DIMM, or resetting, after a core went away.
     AfterCore,
-    /// Resetting the machine while a core is asked for and not given back.
-    ResetPendingCore,
     /// Asking the guest to end.
     PowerDown,
+}
+
+impl Step {
+    /// Asking back a device of this kind.
+    pub const fn unplug(kind: Kind) -> Self {
+        match kind {
+            Kind::Core => Self::UnplugCore,
+            _ => Self::UnplugDimm,
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -30,7 +39,6 @@ impl fmt::Display for Step {
             Self::UnplugDimm => "unplugging a DIMM",
             Self::UnplugCore => "unplugging a core that has run",
             Self::AfterCore => "plugging or resetting after a core went away",
-            Self::ResetPendingCore => "resetting while a core was asked for",
             Self::PowerDown => "powering down",
         })
     }

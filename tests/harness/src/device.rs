@@ -33,6 +33,11 @@ impl Kind {
             Self::Core => DrcKind::CPU,
         }
     }
+
+    /// Whether QMP has a list that names such devices.
+    pub const fn is_listed(self) -> bool {
+        matches!(self, Self::Dimm(_) | Self::Core)
+    }
 }
 
 impl fmt::Display for Kind {

@@ -137,6 +137,17 @@ impl Transcript {
         self.since(mark).iter().filter_map(Line::entry)
     }
 
+    /// The records from a place on, in order, each with the place behind it.
+    pub fn places_since(&self, mark: Mark) -> impl Iterator<Item = (Mark, Entry<'_>)> {
+        let lines = (mark.0 + 1..).zip(self.since(mark));
+        lines.filter_map(|(behind, line)| Some((Mark(behind), line.entry()?)))
+    }
+
+    /// Where the last boot begins.
+    pub fn last_boot(&self) -> Mark {
+        Mark(self.lines.iter().rposition(|line| line.boot != self.boots).map_or(0, |before| before + 1))
+    }
+
     /// The records from a place on, in order, up to another.
     pub fn entries_between(&self, from: Mark, until: Option<Mark>) -> impl Iterator<Item = Entry<'_>> {
         let end = until.map_or(self.lines.len(), |until| until.0.min(self.lines.len()));

@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use super::action::{Deed, FIRST};
+use super::settle::{PATIENCE, Settled, has_done, settle};
 use super::window::Window;
 use crate::defects::Step;
 use crate::device::{self, Kind};
@@ -12,12 +13,13 @@ use crate::stop::Stop;
 use crate::transcript::{Kind as LineKind, Mark};
 use paprika::log::{Record, Request};
 use paprika::papr::drc::DrcIndex;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::BTreeSet;
-use std::time::Duration;
 
-/// How long the host waits for what should come at once, before it notes down that it did not.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// Where every race comes to: the guest waits, with its handler armed.
+const IDLE: &str = "idle";
+/// Where a second boot is held.
+const BEFORE_CAS: &str = "before-cas";
 
 /// A device of a race.
 #[derive(Clone, Debug)]
@@ -36,6 +38,8 @@ pub struct Runner {
     pub refused: Option<String>,
     /// The requests to unplug it in the window.
     pub asked: Vec<Asked>,
+    /// Where QEMU refused to plug it: whether it could be plugged when the guest listened.
+    pub later: Option<Again>,
     /// Whether it could be taken away and plugged again when the race was over.
     pub again: Option<Again>,
 }
@@ -64,17 +68,6 @@ pub enum Again {
     Refused,
 }
 
-/// How things stood when everything had settled.
-#[derive(Clone, Debug, Default)]
-pub struct Settled {
-    /// Where the transcript was.
-    pub at: Mark,
-    /// The devices that QMP lists.
-    pub listed: BTreeSet<String>,
-    /// QEMU's trace so far.
-    pub trace: String,
-}
-
 /// The notes of a race.
 #[derive(Clone, Debug, Default)]
 pub struct Course {
@@ -84,10 +77,12 @@ pub struct Course {
     pub steps: Vec<Step>,
     /// How things stood when everything had settled; nothing where the race did not come so far.
     pub settled: Option<Settled>,
-    /// Where the transcript was when the machine was reset.
-    pub reset: Option<Mark>,
+    /// How often the host reset the machine.
+    pub resets: u32,
     /// Where the transcript was when the guest was asked to end.
     pub dusk: Option<Mark>,
+    /// Behind the last hold that the guest came to.
+    passed: Mark,
 }
 
 impl Course {
@@ -98,20 +93,27 @@ impl Course {
             self.plug(machine, FIRST, scenario.kind(), true)?;
         }
         self.reach_and_act(machine, scenario)?;
-        self.settle(machine)?;
+        self.settled = Some(settle(machine, self)?);
         for at in 0..self.runners.len() {
-            self.try_again(machine, at)?;
+            self.runners[at].later = self.try_later(machine, at)?;
+            self.runners[at].again = self.try_again(machine, at)?;
         }
         self.power_down(machine)
     }
 
+    /// The connectors of all devices.
+    pub fn connectors(&self) -> BTreeSet<DrcIndex> {
+        self.runners.iter().flat_map(|runner| runner.connectors.iter().copied()).collect()
+    }
+
     /// Comes to the window, acts, and lets the guest go on until it idles with its handler armed.
     fn reach_and_act(&mut self, machine: &mut Machine, scenario: &Scenario) -> Result<(), Stop> {
-        let start = Mark::default();
-        match scenario.window {
+        let window = scenario.window;
+        match window {
             Window::Prelaunch => {
                 self.act(machine, scenario)?;
                 machine.start()?;
+                self.come_to(machine, IDLE)?;
             }
             Window::Firmware => {
                 machine.start()?;
@@ -120,45 +122,66 @@ impl Course {
                     lines.iter().any(|line| line.kind == LineKind::Other).then_some(())
                 })?;
                 self.act(machine, scenario)?;
+                self.come_to(machine, IDLE)?;
             }
             Window::BeforeCas | Window::AfterCas | Window::Masked => {
                 machine.start()?;
-                machine.wait_for_hold(scenario.window.station().unwrap_or_default(), start)?;
+                self.come_to(machine, window.station().unwrap_or_default())?;
                 self.act(machine, scenario)?;
                 machine.go()?;
+                self.come_to(machine, IDLE)?;
             }
-            Window::Handler => machine.start()?,
+            Window::Handler => {
+                machine.start()?;
+                self.come_to(machine, IDLE)?;
+                self.act(machine, scenario)?;
+            }
             Window::Draining | Window::Acquiring => {
                 machine.start()?;
-                machine.wait_for_hold("idle", start)?;
+                self.come_to(machine, IDLE)?;
                 self.plug(machine, FIRST, scenario.kind(), false)?;
                 machine.go()?;
-                machine.wait_for_hold(scenario.window.station().unwrap_or_default(), start)?;
+                self.come_to(machine, window.station().unwrap_or_default())?;
                 self.act(machine, scenario)?;
-                return machine.go();
             }
             Window::BeforeReset => {
                 machine.start()?;
-                machine.wait_for_hold("idle", start)?;
+                self.come_to(machine, IDLE)?;
                 self.act(machine, scenario)?;
                 self.reset(machine, scenario.kind())?;
+                self.come_to(machine, IDLE)?;
             }
             Window::AfterReset => {
                 machine.start()?;
-                machine.wait_for_hold("before-cas", start)?;
-                machine.go()?;
-                machine.wait_for_hold("idle", start)?;
-                let reset = self.reset(machine, scenario.kind())?;
-                machine.wait_for_hold("before-cas", reset)?;
+                self.come_to(machine, IDLE)?;
+                self.reset(machine, scenario.kind())?;
+                self.come_to(machine, BEFORE_CAS)?;
                 self.act(machine, scenario)?;
                 machine.go()?;
+                self.come_to(machine, IDLE)?;
             }
         }
-        machine.wait_for_hold("idle", self.reset.unwrap_or(start))?;
-        if scenario.window == Window::Handler {
-            self.act(machine, scenario)?;
-        }
         machine.go()
+    }
+
+    /// Waits until the guest holds at a station. Where it holds on the way, because it comes by for the second time, it is
+    /// let go on.
+    fn come_to(&mut self, machine: &mut Machine, station: &str) -> Result<(), Stop> {
+        loop {
+            let from = self.passed;
+            let hold = |machine: &Machine| {
+                machine.transcript().places_since(from).find_map(|(mark, entry)| match entry.record {
+                    Record::Hold { station, .. } => Some((mark, station.to_string())),
+                    _ => None,
+                })
+            };
+            let (mark, here) = machine.wait(&format!("the hold at `{station}`"), hold)?;
+            self.passed = mark;
+            if here == station {
+                return Ok(());
+            }
+            machine.go()?;
+        }
     }
 
     fn act(&mut self, machine: &mut Machine, scenario: &Scenario) -> Result<(), Stop> {
@@ -187,8 +210,8 @@ impl Course {
             Err(Stop::Qmp(QmpError::Refused { description, .. })) => (Vec::new(), Some(description)),
             Err(stop) => return Err(stop),
         };
-        let asked = Vec::new();
-        self.runners.push(Runner { id, kind, connectors, since, by_tree, refused, asked, again: None });
+        let (asked, later, again) = (Vec::new(), None, None);
+        self.runners.push(Runner { id, kind, connectors, since, by_tree, refused, asked, later, again });
         Ok(())
     }
 
@@ -196,73 +219,57 @@ impl Course {
         let Some(at) = self.runners.iter().position(|runner| runner.id == id) else {
             return Err(Stop::Broken(format!("`{id}` was never plugged")));
         };
-        let kind = self.runners[at].kind;
-        self.steps.push(if kind == Kind::Core { Step::UnplugCore } else { Step::UnplugDimm });
+        self.steps.push(Step::unplug(self.runners[at].kind));
         let asked = ask(machine, id)?;
         self.runners[at].asked.push(asked);
         Ok(())
     }
 
-    fn reset(&mut self, machine: &mut Machine, kind: Kind) -> Result<Mark, Stop> {
-        let pending = self.runners.iter().any(|runner| !runner.asked.is_empty());
-        if kind == Kind::Core && pending {
-            self.steps.push(Step::ResetPendingCore);
+    fn reset(&mut self, machine: &mut Machine, kind: Kind) -> Result<(), Stop> {
+        let gone = |runner: &Runner| machine.events().iter().any(|event| is_deletion(event, runner.id));
+        if kind == Kind::Core && self.runners.iter().any(gone) {
+            self.steps.push(Step::AfterCore);
         }
-        let mark = machine.transcript().mark();
         machine.tell("system_reset");
+        let boots = machine.transcript().boots();
         machine.execute("system_reset", json!({}))?;
-        self.reset = Some(mark);
-        Ok(mark)
+        self.resets += 1;
+        machine.wait("the next boot", |machine| (machine.transcript().boots() > boots).then_some(()))
     }
 
-    /// Waits until the guest and QEMU are through with everything, and notes how things stand.
-    fn settle(&mut self, machine: &mut Machine) -> Result<(), Stop> {
-        for runner in &self.runners {
-            if runner.asked.is_empty() {
-                let from = self.reset.map_or(runner.since, |reset| reset.max(runner.since));
-                until_answered(machine, &runner.connectors, from, Request::Add)?;
-            } else {
-                until_ended(machine, runner)?;
-            }
+    /// Plugs a device once more that QEMU refused in the window, now that the guest listens.
+    fn try_later(&mut self, machine: &mut Machine, at: usize) -> Result<Option<Again>, Stop> {
+        let Runner { id, kind, ref refused, .. } = self.runners[at];
+        if refused.is_none() {
+            return Ok(None);
         }
-        let listed = listed(machine)?;
-        self.settled = Some(Settled { at: machine.transcript().mark(), listed, trace: machine.trace() });
-        Ok(())
+        device::clean_up(machine, id, kind)?;
+        self.plug_again(machine, id, kind).map(Some)
     }
 
     /// Takes a device away that is still there, and plugs it again.
-    fn try_again(&mut self, machine: &mut Machine, at: usize) -> Result<(), Stop> {
-        let runner = &self.runners[at];
-        if runner.refused.is_some() {
-            return Ok(());
+    fn try_again(&mut self, machine: &mut Machine, at: usize) -> Result<Option<Again>, Stop> {
+        let Runner { id, kind, ref refused, ref connectors, .. } = self.runners[at];
+        if refused.is_some() {
+            return Ok(None);
         }
-        let (id, kind) = (runner.id, runner.kind);
-        let is_there = self.settled.as_ref().is_some_and(|settled| settled.listed.contains(id));
-        let again = if is_there {
-            self.steps.push(if kind == Kind::Core { Step::UnplugCore } else { Step::UnplugDimm });
-            let mut probe = Runner { asked: Vec::new(), ..self.runners[at].clone() };
+        let connectors = connectors.clone();
+        if self.settled.as_ref().is_some_and(|settled| settled.present.contains(id)) {
+            self.steps.push(Step::unplug(kind));
             let asked = ask(machine, id)?;
-            let refused = asked.refused.is_some();
-            probe.asked.push(asked);
-            if refused {
-                Some(Again::Refused)
-            } else if until_ended(machine, &probe)? {
-                None
-            } else {
-                Some(Again::Stays)
+            if asked.refused.is_some() {
+                return Ok(Some(Again::Refused));
             }
-        } else {
-            None
-        };
-        let again = match again {
-            Some(end) => end,
-            None => {
-                device::clean_up(machine, id, kind)?;
-                self.plug_again(machine, id, kind)?
+            if !is_gone(machine, id, &asked)? {
+                return Ok(Some(Again::Stays));
             }
-        };
-        self.runners[at].again = Some(again);
-        Ok(())
+            // The guest's own word follows; it is not needed, only nice to have in the log.
+            let done =
+                |machine: &Machine| has_done(machine, &connectors, asked.at, Request::Remove).then_some(());
+            machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
+        }
+        device::clean_up(machine, id, kind)?;
+        self.plug_again(machine, id, kind).map(Some)
     }
 
     fn plug_again(&mut self, machine: &mut Machine, id: &str, kind: Kind) -> Result<Again, Stop> {
@@ -272,8 +279,10 @@ impl Course {
             Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(Again::Refused),
             Err(stop) => Err(stop),
             Ok(connectors) => {
-                let came = until_answered(machine, &connectors, from, Request::Add)?;
-                Ok(if came { Again::Taken } else { Again::Gone })
+                let done =
+                    |machine: &Machine| has_done(machine, &connectors, from, Request::Add).then_some(());
+                let came = machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
+                Ok(if came.is_some() { Again::Taken } else { Again::Gone })
             }
         }
     }
@@ -297,74 +306,11 @@ fn ask(machine: &mut Machine, id: &str) -> Result<Asked, Stop> {
     }
 }
 
-/// Waits until the guest is through with these connectors; whether it was in time.
-fn until_answered(
-    machine: &mut Machine,
-    connectors: &[DrcIndex],
-    from: Mark,
-    asked: Request,
-) -> Result<bool, Stop> {
-    let done = |machine: &Machine| {
-        let all = connectors.iter().all(|&connector| {
-            machine.transcript().says(from, |record| {
-                matches!(record, Record::Done { drc, request, .. } if *drc == connector && *request == asked)
-            })
-        });
-        all.then_some(())
-    };
-    Ok(machine.wait_within(PATIENCE, "the guest's word on a device", done)?.is_some())
-}
-
 /// Waits until QEMU says what came of a request to unplug; whether the device is gone.
-fn until_ended(machine: &mut Machine, runner: &Runner) -> Result<bool, Stop> {
-    let Some(first) = runner.asked.iter().find(|asked| asked.refused.is_none()) else { return Ok(false) };
+fn is_gone(machine: &mut Machine, id: &str, asked: &Asked) -> Result<bool, Stop> {
     let end = |machine: &Machine| {
-        let events = machine.events().iter().skip(first.events);
-        events.filter(|event| is_end(event, runner.id)).map(|event| is_deletion(event, runner.id)).next()
+        let mut events = machine.events().iter().skip(asked.events);
+        events.find(|event| is_end(event, id)).map(|event| is_deletion(event, id))
     };
-    let gone = machine.wait_within(PATIENCE, "QEMU's word on a device", end)?;
-    // The guest's own word follows; it is not needed, only nice to have in the log.
-    if gone == Some(true) {
-        until_answered(machine, &runner.connectors, first.at, Request::Remove).map(drop)?;
-    }
-    Ok(gone == Some(true))
-}
-
-/// The ids of the devices that QMP lists.
-fn listed(machine: &mut Machine) -> Result<BTreeSet<String>, Stop> {
-    let memory = machine.execute("query-memory-devices", json!({}))?;
-    let cores = machine.execute("query-hotpluggable-cpus", json!({}))?;
-    Ok(ids_of_memory(&memory).chain(ids_of_cores(&cores)).collect())
-}
-
-fn ids_of_memory(answer: &Value) -> impl Iterator<Item = String> {
-    let ids =
-        answer.as_array().into_iter().flatten().filter_map(|device| device.get("data")?.get("id")?.as_str());
-    ids.map(str::to_owned)
-}
-
-fn ids_of_cores(answer: &Value) -> impl Iterator<Item = String> {
-    let paths = answer.as_array().into_iter().flatten().filter_map(|slot| slot.get("qom-path")?.as_str());
-    paths
-        .filter_map(|path| path.strip_prefix("/machine/peripheral/"))
-        .map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{ids_of_cores, ids_of_memory};
-    use serde_json::json;
-
-    #[test]
-    fn what_qmp_lists_is_found_by_id() {
-        let memory =
-            json!([{"type": "dimm", "data": {"id": "first", "size": 1}}, {"type": "dimm", "data": {}}]);
-        assert_eq!(ids_of_memory(&memory).collect::<Vec<_>>(), ["first"]);
-        let cores = json!([
-            {"qom-path": "/machine/peripheral/second", "type": "t"},
-            {"qom-path": "/machine/unattached/device[0]", "type": "t"},
-            {"type": "t"},
-        ]);
-        assert_eq!(ids_of_cores(&cores).collect::<Vec<_>>(), ["second"]);
-    }
+    Ok(machine.wait_within(PATIENCE, "QEMU's word on a device", end)? == Some(true))
 }

@@ -2,19 +2,25 @@
 //!
 //! The properties are the same for every scenario. A device that the host asked back before the guest could have it may reach
 //! the guest or not; everything else has one right answer.
+//!
+//! Devices may follow each other on one connector. What the guest says is about connectors, so who is meant follows from
+//! the order: the guest is told of devices in the order in which they were plugged.
 
-use super::course::{Again, Asked, Course, Runner, Settled};
+mod reach;
+mod witnesses;
+
+use super::course::{Again, Asked, Course, Runner};
+use super::expect::Expect;
+use super::settle::Settled;
 use crate::checks;
 use crate::defects::explaining;
 use crate::qemu::Version;
-use crate::qemu::process::Exit;
 use crate::qmp::Event;
 use crate::scenario::{is_deletion, is_end};
 use crate::stop::Stop;
-use crate::trace::{Held, Life};
 use crate::transcript::{Mark, Transcript};
 use crate::verdict::{Class, Finding, Verdict};
-use paprika::log::{Learned, Outcome, Record, Request};
+use paprika::log::{Learned, Record, Request};
 use paprika::papr::drc::DrcIndex;
 
 /// What the judge sees.
@@ -26,21 +32,36 @@ pub struct Case<'c> {
     pub transcript: &'c Transcript,
     /// What QEMU told.
     pub events: &'c [Event],
-    /// How QEMU ended, if it has.
-    pub exit: Option<Exit>,
     /// Why the race stopped before its end.
     pub stop: Option<&'c Stop>,
     /// QEMU's version.
     pub version: Version,
+    /// How this QEMU is to behave before the guest listens.
+    pub expect: Expect,
 }
 
 /// All findings.
 pub fn judge(case: &Case<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for runner in &case.course.runners {
-        findings.extend(case.of_runner(runner));
+    let course = case.course;
+    for runner in &course.runners {
+        findings.push(case.is_plugged(runner));
+        findings.extend(runner.again.map(|again| plugged_again(runner, again)));
+        if !runner.asked.is_empty() && course.settled.is_some() {
+            findings.push(case.request_ends(runner));
+        }
     }
-    findings.extend(case.queue_after_reset());
+    if let Some(settled) = &course.settled {
+        for connector in course.connectors() {
+            let tenants = case.tenants(connector);
+            findings.extend(case.reaches(connector, &tenants, settled));
+            findings.extend(case.woken(connector, &tenants));
+            findings.extend(tenants.last().map(|last| witnesses::agree(case, last, connector, settled)));
+        }
+        findings.extend(course.runners.iter().filter_map(|runner| witnesses::lists_agree(runner, settled)));
+        findings.extend(case.queue_after_reset(settled));
+        findings.extend(case.boots());
+    }
     findings.extend(checks::of_log(case.transcript, case.stop.is_none()));
     findings.extend(checks::of_version(case.transcript));
     findings.push(case.end());
@@ -48,135 +69,43 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
 }
 
 impl Case<'_> {
-    fn of_runner(&self, runner: &Runner) -> Vec<Finding> {
-        if let Some(words) = &runner.refused {
-            return vec![Finding::other(
-                "is plugged",
-                runner.id,
-                Verdict::Skip,
-                format!("QEMU refuses it: {words}"),
-            )];
-        }
-        let Some(settled) = &self.course.settled else { return Vec::new() };
-        let mut findings = Vec::new();
-        for &connector in &runner.connectors {
-            findings.push(self.exactly_once(runner, connector, settled));
-            findings.extend(self.woken(runner, connector));
-            findings.push(self.witnesses_agree(runner, connector, settled));
-        }
-        if !runner.asked.is_empty() {
-            findings.push(self.request_ends(runner));
-        }
-        findings.extend(plugged_again(runner));
-        findings
+    /// The devices that were on a connector, one after the other.
+    fn tenants(&self, connector: DrcIndex) -> Vec<&Runner> {
+        self.course.runners.iter().filter(|runner| runner.connectors.contains(&connector)).collect()
     }
 
     /// From where on a device could reach the guest that runs last.
     fn from(&self, runner: &Runner) -> Mark {
-        self.course.reset.map_or(runner.since, |reset| reset.max(runner.since))
+        self.transcript.last_boot().max(runner.since)
     }
 
-    /// How the guest learned of a device, and at which places of the transcript, up to `until`.
-    fn learned(&self, runner: &Runner, connector: DrcIndex, until: Option<Mark>) -> Vec<Learned> {
-        let entries = self.transcript.entries_between(self.from(runner), until);
-        let begins = entries.filter_map(|entry| match entry.record {
-            Record::Begin { drc, request: Request::Add, learned, .. } if drc == connector => Some(learned),
-            _ => None,
-        });
-        begins.collect()
-    }
-
-    /// Property 1: by the tree or by an event, not by both, not by neither.
-    fn exactly_once(&self, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Finding {
-        const PROPERTY: &str = "reaches the guest exactly once";
-        let ways = self.learned(runner, connector, Some(settled.at));
-        let right = if runner.by_tree { Learned::Tree } else { Learned::Event };
-        match ways[..] {
-            [way] if way == right => Finding::pass(PROPERTY, runner.id),
-            [] if self.was_asked_too_early(runner, connector) => Finding::pass(PROPERTY, runner.id),
-            [way] if self.was_asked_too_early(runner, connector) && way == Learned::Event => {
-                Finding::pass(PROPERTY, runner.id)
+    /// The profile: whether QEMU takes a device that is plugged before the guest has negotiated.
+    fn is_plugged(&self, runner: &Runner) -> Finding {
+        const PROPERTY: &str = "is plugged";
+        let early = self.expect.refuses_early().filter(|_| runner.by_tree);
+        match (&runner.refused, runner.later, early) {
+            (None, _, Some(true)) => {
+                let detail = format!("QEMU took it before CAS, which {} does not", self.expect);
+                Finding::broken(PROPERTY, runner.id, Class::WrongAnswer, detail)
             }
-            [] => {
-                let late = !self.learned(runner, connector, None).is_empty();
-                let (class, detail) = if late {
-                    (Class::LostInterrupt, "was told of only when another interrupt came")
-                } else {
-                    (Class::LostEvent, "never reached the guest")
+            (None, ..) => Finding::pass(PROPERTY, runner.id),
+            (Some(_), Some(Again::Taken), Some(true) | None) if runner.by_tree => {
+                Finding::pass("is refused before CAS, and taken after it", runner.id)
+            }
+            (Some(words), Some(Again::Taken), Some(false)) => {
+                let detail = format!("QEMU takes it only after CAS, which {} does not: {words}", self.expect);
+                Finding::broken(PROPERTY, runner.id, Class::WrongAnswer, detail)
+            }
+            (Some(words), later, _) => {
+                let after = match later {
+                    Some(Again::Taken) => "; later it took it",
+                    Some(_) => ", and later as well",
+                    None => "",
                 };
-                Finding::broken(PROPERTY, runner.id, class, format!("{connector} {detail}"))
-            }
-            [way] => {
-                let detail = format!("{connector} reached the guest by {way}, where {right} was due");
-                Finding::broken(PROPERTY, runner.id, Class::Ghost, detail)
-            }
-            _ => {
-                let ways: Vec<&str> = ways.iter().map(|way| way.word()).collect();
-                let detail =
-                    format!("{connector} reached the guest {} times: {}", ways.len(), ways.join(", "));
-                Finding::broken(PROPERTY, runner.id, Class::Ghost, detail)
+                let detail = format!("QEMU refuses it{after}: {words}");
+                Finding::other(PROPERTY, runner.id, Verdict::Skip, detail)
             }
         }
-    }
-
-    /// Whether the host asked for the device before the guest could learn of it.
-    fn was_asked_too_early(&self, runner: &Runner, connector: DrcIndex) -> bool {
-        let Some(first) = runner.asked.first() else { return false };
-        let known = self.transcript.entries_between(self.from(runner), Some(first.at)).any(|entry| {
-            matches!(entry.record, Record::Done { drc, request: Request::Add, .. } if drc == connector)
-        });
-        !known
-    }
-
-    /// Property 2: with the handler armed and the queue not empty, an interrupt comes. An event that told of this
-    /// connector may not have waited for the interrupt of the guest's last hour.
-    fn woken(&self, runner: &Runner, connector: DrcIndex) -> Option<Finding> {
-        const PROPERTY: &str = "is woken for";
-        let dusk = self.course.dusk?;
-        let late = self.transcript.entries_since(dusk).any(|entry| match entry.record {
-            Record::Begin { drc, learned: Learned::Event, .. } => drc == connector,
-            _ => false,
-        });
-        Some(if late {
-            let detail = format!("{connector}: its event lay in the queue until the guest was asked to end");
-            Finding::broken(PROPERTY, runner.id, Class::LostInterrupt, detail)
-        } else {
-            Finding::pass(PROPERTY, runner.id)
-        })
-    }
-
-    /// Property 3: guest, QMP and trace agree on who has the device.
-    fn witnesses_agree(&self, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Finding {
-        const PROPERTY: &str = "the witnesses agree";
-        let last = self.transcript.entries_between(self.from(runner), Some(settled.at)).filter_map(|entry| {
-            match entry.record {
-                Record::Done { drc, outcome, .. } if drc == connector => Some(outcome),
-                _ => None,
-            }
-        });
-        let guest = matches!(last.last(), Some(Outcome::Taken | Outcome::Kept));
-        let listed = settled.listed.contains(runner.id);
-        let life = Life::of(&settled.trace, connector);
-        let trace = life.map(|life| life.holds);
-        let agree = match trace {
-            None => guest == listed,
-            Some(held) => {
-                guest == listed && (held == Held::Configured) == guest && (held != Held::Nothing) == listed
-            }
-        };
-        if agree {
-            return Finding::pass(PROPERTY, runner.id);
-        }
-        let says = |has: bool| if has { "has it" } else { "has it not" };
-        let trace = trace.map_or("is silent", |held| match held {
-            Held::Nothing => "has it gone",
-            Held::Attached => "has it attached",
-            Held::Configured => "has it configured",
-        });
-        let listed_words = if listed { "lists it" } else { "does not list it" };
-        let detail = format!("{connector}: the guest {}, QMP {listed_words}, the trace {trace}", says(guest));
-        let class = if guest && !listed { Class::Ghost } else { Class::WrongState };
-        Finding::broken(PROPERTY, runner.id, class, detail)
     }
 
     /// Property 4: each request to unplug ends, with DEVICE_DELETED, with an event that tells of a refusal, or with a
@@ -195,21 +124,42 @@ impl Case<'_> {
         }
     }
 
-    /// Property 8: after a reset the queue is empty. What was plugged after it is told by the tree.
-    fn queue_after_reset(&self) -> Option<Finding> {
+    /// Property 8: after a reset the queue is empty. What was plugged before it is told by the tree.
+    fn queue_after_reset(&self, settled: &Settled) -> Option<Finding> {
         const PROPERTY: &str = "the queue is empty after a reset";
-        let (reset, settled) = (self.course.reset?, self.course.settled.as_ref()?);
-        let early =
-            self.transcript.entries_between(reset, Some(settled.at)).find_map(|entry| match entry.record {
-                Record::Event { number, resource, action, id, .. } => {
-                    Some(format!("event {number}: {resource} {action} {id}"))
-                }
-                _ => None,
-            });
-        Some(match early {
+        (self.course.resets > 0).then_some(())?;
+        let said = self.transcript.entries_between(self.transcript.last_boot(), Some(settled.at));
+        let mut early = said.filter_map(|entry| match entry.record {
+            Record::Event { number, resource, action, id, .. } => {
+                Some(format!("event {number}: {resource} {action} {id}"))
+            }
+            _ => None,
+        });
+        Some(match early.next() {
             None => Finding::pass(PROPERTY, "the queue"),
             Some(detail) => Finding::broken(PROPERTY, "the queue", Class::Ghost, detail),
         })
+    }
+
+    /// The profile: whether the machine is reset by CAS.
+    fn boots(&self) -> Option<Finding> {
+        const PROPERTY: &str = "boots as often as the host wants";
+        let (boots, wanted) = (self.transcript.boots(), 1 + self.course.resets);
+        let early = self.course.runners.iter().any(|runner| runner.by_tree && runner.refused.is_none());
+        match (boots > wanted, self.expect) {
+            (true, Expect::Auto | Expect::CasReboot) => {
+                Some(Finding::pass("is reset by CAS and boots again", "the guest"))
+            }
+            (true, _) => {
+                let detail = format!("it booted {boots} times, not {wanted}");
+                Some(Finding::broken(PROPERTY, "the guest", Class::WrongAnswer, detail))
+            }
+            (false, Expect::CasReboot) if early => {
+                let detail = "CAS did not reset the machine, although something was plugged before it";
+                Some(Finding::broken(PROPERTY, "the guest", Class::WrongAnswer, detail))
+            }
+            (false, _) => Some(Finding::pass(PROPERTY, "the guest")),
+        }
     }
 
     /// Property 6: QEMU neither dies nor hangs.
@@ -246,15 +196,15 @@ impl Case<'_> {
 }
 
 /// Property 5: what was unplugged can be plugged again.
-fn plugged_again(runner: &Runner) -> Option<Finding> {
+fn plugged_again(runner: &Runner, again: Again) -> Finding {
     const PROPERTY: &str = "can be plugged again";
-    let (class, detail) = match runner.again? {
-        Again::Taken => return Some(Finding::pass(PROPERTY, runner.id)),
+    let (class, detail) = match again {
+        Again::Taken => return Finding::pass(PROPERTY, runner.id),
         Again::Stays => (Class::StuckUnplug, "it does not go"),
         Again::Gone => (Class::LostEvent, "it went, and when it was plugged again the guest did not take it"),
         Again::Refused => (Class::StuckUnplug, "QEMU refuses to try"),
     };
-    Some(Finding::broken(PROPERTY, runner.id, class, detail))
+    Finding::broken(PROPERTY, runner.id, class, detail)
 }
 
 /// What became of the device that the race is about, in two or three words for a cell of a table.
@@ -265,18 +215,13 @@ pub fn summary(case: &Case<'_>) -> String {
     }
     let until = case.course.settled.as_ref().map(|settled| settled.at);
     let connector = runner.connectors.first().copied();
-    let ways = connector.map(|connector| case.learned(runner, connector, until)).unwrap_or_default();
-    let way = ways.first().map_or("untold", |way| way.word());
-    let deleted = case.events.iter().any(|event| {
-        is_deletion(event, runner.id)
-            && runner
-                .asked
-                .first()
-                .is_some_and(|asked| case.events.iter().skip(asked.events).any(|e| e == event))
-    });
-    match (runner.asked.is_empty(), deleted) {
-        (true, _) => way.to_owned(),
-        (false, true) => format!("{way}, gone"),
-        (false, false) => format!("{way}, stays"),
+    let told = connector.map(|connector| case.told(connector, case.from(runner), until)).unwrap_or_default();
+    let way = told.last().map_or("untold", |way| way.word());
+    let deleted =
+        |asked: &Asked| case.events.iter().skip(asked.events).any(|event| is_deletion(event, runner.id));
+    match runner.asked.first() {
+        None => way.to_owned(),
+        Some(asked) if deleted(asked) => format!("{way}, gone"),
+        Some(_) => format!("{way}, stays"),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use super::course::Course;
+use super::expect::Expect;
 use super::judge::{Case, judge, summary};
 use crate::machine::{Machine, Watcher};
 use crate::qemu::command::Setup;
@@ -69,9 +70,9 @@ pub fn run(scenario: Scenario, base: &Setup, limit: Duration, watcher: Watcher) 
         course: &course,
         transcript: machine.transcript(),
         events: machine.events(),
-        exit: machine.exit(),
         stop: stop.as_ref(),
         version: machine.version(),
+        expect: Expect::Auto,
     };
     let findings = judge(&case);
     Outcome {

@@ -5,6 +5,8 @@
 //! | [`window`] | where the host steps in |
 //! | [`action`] | what it does there |
 //! | [`course`] | how a race is run, and the notes that are taken |
+//! | [`settle`] | how everybody comes to rest, and what each witness says then |
+//! | [`expect`] | how a QEMU may treat what comes too early |
 //! | [`judge`] | what the notes and the witnesses come to |
 //! | [`lab`] | many races, side by side |
 //! | [`report`] | tables and machine formats |
@@ -14,9 +16,11 @@
 
 pub mod action;
 pub mod course;
+pub mod expect;
 pub mod judge;
 pub mod lab;
 pub mod report;
+pub mod settle;
 pub mod window;
 
 use crate::device::{Kind, LMB_BYTES};
@@ -132,7 +136,7 @@ impl Scenario {
     /// The machine for it.
     pub fn setup(&self, base: &Setup) -> Setup {
         let mut setup = base.clone();
-        setup.append.push(format!("hold={} memtest=64k", self.window.holds()));
+        setup.append.push(format!("hold={} memtest=1m", self.window.holds()));
         setup
     }
 }

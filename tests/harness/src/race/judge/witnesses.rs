@@ -1,0 +1,105 @@
+//! Property 3: the witnesses agree on who has a device, each with what it can see.
+
+use super::{Case, Class, DrcIndex, Finding, Record, Runner, Settled};
+use crate::trace::{Held, Life};
+use paprika::log::Outcome;
+use paprika::papr::indicator::EntitySense;
+
+/// What one witness says of a device on a connector.
+struct Word {
+    who: &'static str,
+    says: &'static str,
+    /// Whether that fits to a device that the guest has.
+    taken: bool,
+    /// Whether that fits to a device that is gone.
+    gone: bool,
+}
+
+impl Word {
+    const fn new(who: &'static str, says: &'static str, taken: bool, gone: bool) -> Self {
+        Self { who, says, taken, gone }
+    }
+}
+
+/// The guest's log, its sensor, QEMU's object tree and QEMU's trace on one connector and the device that was plugged there
+/// last. It is the guest's, or it is gone: what QEMU has and the guest has not is in nobody's hands.
+pub(super) fn agree(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Finding {
+    const PROPERTY: &str = "the witnesses agree";
+    let words = words(case, runner, connector, settled);
+    if words.iter().all(|word| word.taken) || words.iter().all(|word| word.gone) {
+        return Finding::pass(PROPERTY, runner.id);
+    }
+    let guest_alone = words.iter().any(|word| word.taken && !word.gone && word.who == GUEST)
+        && words.iter().any(|word| word.gone && word.who == QMP);
+    let class = if guest_alone { Class::Ghost } else { Class::WrongState };
+    let words: Vec<String> = words.iter().map(|word| format!("{} {}", word.who, word.says)).collect();
+    let detail = format!("{connector}: {}", words.join(", "));
+    Finding::broken(PROPERTY, runner.id, class, detail)
+}
+
+const GUEST: &str = "the guest";
+const QMP: &str = "QMP";
+
+fn words(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Vec<Word> {
+    let mut words = vec![guest(case, runner, connector, settled), object_tree(runner, connector, settled)];
+    words.extend(sensor(connector, settled));
+    words.extend(trace(connector, settled));
+    words
+}
+
+fn guest(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Word {
+    let said = case.transcript.entries_between(case.from(runner), Some(settled.at));
+    let ends = said.filter_map(|entry| match entry.record {
+        Record::Done { drc, outcome, .. } if drc == connector && outcome != Outcome::Ignored => Some(outcome),
+        _ => None,
+    });
+    match ends.last() {
+        Some(Outcome::Taken | Outcome::Kept) => Word::new(GUEST, "has it", true, false),
+        _ => Word::new(GUEST, "has it not", false, true),
+    }
+}
+
+fn object_tree(runner: &Runner, connector: DrcIndex, settled: &Settled) -> Word {
+    let holder = settled.holders.get(&connector).map(String::as_str);
+    match (settled.present.contains(runner.id), holder == Some(runner.id)) {
+        (true, true) => Word::new(QMP, "has it on this connector", true, false),
+        (false, false) => Word::new(QMP, "has it not", false, true),
+        (true, false) => Word::new(QMP, "has it, but not on this connector", false, false),
+        (false, true) => Word::new(QMP, "has it on this connector and nowhere else", false, false),
+    }
+}
+
+fn sensor(connector: DrcIndex, settled: &Settled) -> Option<Word> {
+    let sense = settled.senses.as_ref()?.get(&connector).copied();
+    Some(match sense {
+        Some(EntitySense::PRESENT) => Word::new("the sensor", "reads present", true, false),
+        None | Some(EntitySense::EMPTY | EntitySense::UNUSABLE) => {
+            Word::new("the sensor", "reads nothing there", false, true)
+        }
+        Some(_) => Word::new("the sensor", "reads a value that nobody knows", false, false),
+    })
+}
+
+fn trace(connector: DrcIndex, settled: &Settled) -> Option<Word> {
+    Some(match Life::of(&settled.trace, connector)?.holds {
+        Held::Configured => Word::new("the trace", "has it configured", true, false),
+        Held::Attached => Word::new("the trace", "has it attached", false, false),
+        Held::Nothing => Word::new("the trace", "has it gone", false, true),
+    })
+}
+
+/// QMP's lists name what its object tree has; nothing for a kind of device that has no list.
+pub(super) fn lists_agree(runner: &Runner, settled: &Settled) -> Option<Finding> {
+    const PROPERTY: &str = "QMP's lists agree";
+    runner.kind.is_listed().then_some(())?;
+    let (present, listed) = (settled.present.contains(runner.id), settled.listed.contains(runner.id));
+    Some(match (present, listed) {
+        (true, false) => {
+            Finding::broken(PROPERTY, runner.id, Class::WrongState, "it is there, and no list names it")
+        }
+        (false, true) => {
+            Finding::broken(PROPERTY, runner.id, Class::Ghost, "it is gone, and a list still names it")
+        }
+        _ => Finding::pass(PROPERTY, runner.id),
+    })
+}

@@ -1,0 +1,189 @@
+//! Settling: everybody comes to the end of what they are doing, and then each witness is asked how things stand.
+//!
+//! QEMU serves calls and commands one at a time, and the guest says when it idles. So there is no waiting for luck here: a
+//! guest that idles answers `go`, and when nothing happened between two answers, nothing more will. Only what does not
+//! come although it should is waited for in vain, and that has a limit.
+
+use super::course::{Course, Runner};
+use crate::machine::Machine;
+use crate::qmp::QmpError;
+use crate::scenario::is_end;
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use paprika::log::{Record, Request};
+use paprika::papr::drc::DrcIndex;
+use paprika::papr::indicator::EntitySense;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// How long the host waits for what should come at once, before it notes down that it did not.
+pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a guest may take to the end of what it is doing.
+const BUSY_LIMIT: Duration = Duration::from_secs(20);
+/// How often a guest may be found busy: one that is never through is no guest that idles.
+const ROUNDS: u32 = 1000;
+
+/// How things stood when everything had settled.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// Where the transcript was.
+    pub at: Mark,
+    /// The devices that QEMU has, out of its object tree.
+    pub present: BTreeSet<String>,
+    /// The devices that the lists of QMP name, for those kinds that have one.
+    pub listed: BTreeSet<String>,
+    /// The device on each connector.
+    pub holders: BTreeMap<DrcIndex, String>,
+    /// What the guest read at each connector that it has in use or that is not empty; nothing where it did not answer.
+    pub senses: Option<BTreeMap<DrcIndex, EntitySense>>,
+    /// QEMU's trace so far.
+    pub trace: String,
+}
+
+/// Waits until the guest and QEMU are through with everything, and notes how things stand.
+pub(super) fn settle(machine: &mut Machine, course: &Course) -> Result<Settled, Stop> {
+    let answered = |machine: &Machine| {
+        course
+            .runners
+            .iter()
+            .all(|runner| is_answered(machine, runner, machine.transcript().last_boot()))
+            .then_some(())
+    };
+    machine.wait_within(PATIENCE, "an answer for each device", answered)?;
+    let senses = if idles(machine)? { dump(machine)? } else { None };
+    let mut holders = BTreeMap::new();
+    for connector in course.connectors() {
+        if let Some(id) = holder(machine, connector)? {
+            holders.insert(connector, id);
+        }
+    }
+    let (present, listed) = (present(machine)?, listed(machine)?);
+    Ok(Settled { at: machine.transcript().mark(), present, listed, holders, senses, trace: machine.trace() })
+}
+
+/// Whether the guest, or QEMU, has said what became of a device.
+fn is_answered(machine: &Machine, runner: &Runner, boot: Mark) -> bool {
+    if runner.refused.is_some() {
+        return true;
+    }
+    if runner.asked.is_empty() {
+        return has_done(machine, &runner.connectors, boot.max(runner.since), Request::Add);
+    }
+    let mut asked = runner.asked.iter().filter(|asked| asked.refused.is_none());
+    asked.all(|asked| machine.events().iter().skip(asked.events).any(|event| is_end(event, runner.id)))
+}
+
+/// Whether the guest is through with a request about each of these connectors.
+pub(super) fn has_done(machine: &Machine, connectors: &[DrcIndex], from: Mark, asked: Request) -> bool {
+    connectors.iter().all(|&connector| {
+        machine.transcript().says(from, |record| {
+            matches!(record, Record::Done { drc, request, .. } if *drc == connector && *request == asked)
+        })
+    })
+}
+
+/// Waits until the guest idles and has nothing left to do; whether it came to that.
+pub(super) fn idles(machine: &mut Machine) -> Result<bool, Stop> {
+    for _ in 0..ROUNDS {
+        let from = machine.transcript().mark();
+        machine.say("go")?;
+        let heard = |machine: &Machine| {
+            machine.transcript().says(from, |record| matches!(record, Record::Order { .. })).then_some(())
+        };
+        if machine.wait_within(BUSY_LIMIT, "the guest's answer", heard)?.is_none() {
+            return Ok(false);
+        }
+        let mut said = machine.transcript().entries_since(from);
+        if said.all(|entry| matches!(entry.record, Record::Order { .. })) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// What the guest reads at its connectors.
+fn dump(machine: &mut Machine) -> Result<Option<BTreeMap<DrcIndex, EntitySense>>, Stop> {
+    let from = machine.transcript().mark();
+    machine.say("dump")?;
+    let told = |machine: &Machine| {
+        machine.transcript().says(from, |record| matches!(record, Record::Heap { .. })).then_some(())
+    };
+    if machine.wait_within(BUSY_LIMIT, "the guest's readings", told)?.is_none() {
+        return Ok(None);
+    }
+    let readings = machine.transcript().entries_since(from).filter_map(|entry| match entry.record {
+        Record::Sense { drc, state, .. } => Some((drc, state)),
+        _ => None,
+    });
+    Ok(Some(readings.collect()))
+}
+
+/// The id of the device on a connector.
+fn holder(machine: &mut Machine, connector: DrcIndex) -> Result<Option<String>, Stop> {
+    let arguments = json!({ "path": format!("/dr-connector/{:x}", connector.0), "property": "device" });
+    match machine.execute("qom-get", arguments) {
+        Ok(path) => {
+            Ok(path.as_str().and_then(|path| path.strip_prefix("/machine/peripheral/")).map(str::to_owned))
+        }
+        // A connector without a device has no such property; one of a host bridge that went is no more.
+        Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(None),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// The ids of the devices in QEMU's object tree.
+fn present(machine: &mut Machine) -> Result<BTreeSet<String>, Stop> {
+    let children = machine.execute("qom-list", json!({ "path": "/machine/peripheral" }))?;
+    Ok(children_of(&children).collect())
+}
+
+fn children_of(answer: &Value) -> impl Iterator<Item = String> {
+    let is_child = |entry: &&Value| {
+        entry.get("type").and_then(Value::as_str).is_some_and(|kind| kind.starts_with("child<"))
+    };
+    let children = answer.as_array().into_iter().flatten().filter(is_child);
+    children.filter_map(|entry| entry.get("name")?.as_str().map(str::to_owned))
+}
+
+/// The ids of the devices that QMP's own lists name.
+pub(super) fn listed(machine: &mut Machine) -> Result<BTreeSet<String>, Stop> {
+    let memory = machine.execute("query-memory-devices", json!({}))?;
+    let cores = machine.execute("query-hotpluggable-cpus", json!({}))?;
+    Ok(ids_of_memory(&memory).chain(ids_of_cores(&cores)).collect())
+}
+
+fn ids_of_memory(answer: &Value) -> impl Iterator<Item = String> {
+    let ids =
+        answer.as_array().into_iter().flatten().filter_map(|device| device.get("data")?.get("id")?.as_str());
+    ids.map(str::to_owned)
+}
+
+fn ids_of_cores(answer: &Value) -> impl Iterator<Item = String> {
+    let paths = answer.as_array().into_iter().flatten().filter_map(|slot| slot.get("qom-path")?.as_str());
+    paths
+        .filter_map(|path| path.strip_prefix("/machine/peripheral/"))
+        .map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{children_of, ids_of_cores, ids_of_memory};
+    use serde_json::json;
+
+    #[test]
+    fn what_qmp_lists_is_found_by_id() {
+        let memory =
+            json!([{"type": "dimm", "data": {"id": "first", "size": 1}}, {"type": "dimm", "data": {}}]);
+        assert_eq!(ids_of_memory(&memory).collect::<Vec<_>>(), ["first"]);
+        let cores = json!([
+            {"qom-path": "/machine/peripheral/second", "type": "t"},
+            {"qom-path": "/machine/unattached/device[0]", "type": "t"},
+            {"type": "t"},
+        ]);
+        assert_eq!(ids_of_cores(&cores).collect::<Vec<_>>(), ["second"]);
+        let objects =
+            json!([{"name": "type", "type": "string"}, {"name": "third", "type": "child<pc-dimm>"}]);
+        assert_eq!(children_of(&objects).collect::<Vec<_>>(), ["third"]);
+    }
+}
