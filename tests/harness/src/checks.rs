@@ -12,7 +12,7 @@ use crate::transcript::{Line, Transcript};
 use crate::verdict::{Finding, Verdict};
 use paprika::log::{Damage, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
-use paprika::papr::status::Status;
+use paprika::papr::status::{ReturnCode, Status};
 
 /// What the witnesses say, and what the host did.
 #[derive(Clone, Copy, Debug)]
@@ -142,32 +142,60 @@ fn ended(
     check(property, device, problem)
 }
 
-/// Memory held its pattern; a core's threads ran.
+/// It did what a device of its kind is there for.
 fn used(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Finding {
     let mut seen = false;
     let mut problem = None;
     for entry in transcript.entries_since(device.since) {
-        match entry.record {
-            Record::Memory { drc, pages, bad, .. } if drc == connector => {
-                seen |= pages > 0;
-                if bad != 0 {
-                    problem = Some(format!("{connector}: {bad} of {pages} pages did not hold their pattern"));
-                }
-            }
-            Record::Thread { drc: Some(drc), server, step, rc, .. } if drc == connector => {
-                seen |= step.0 == "run";
-                if rc != Status::SUCCESS {
-                    problem = Some(format!("{connector}: thread {server}: {step} returned {rc}"));
-                }
-            }
-            _ => {}
+        match using(&entry.record, connector) {
+            Using::Nothing => {}
+            Using::Works => seen = true,
+            Using::Fails(what) => problem = Some(format!("{connector}: {what}")),
         }
     }
     let silence = match device.kind {
         Kind::Dimm(_) => "no memory was tested",
         Kind::Core => "no thread ran",
+        Kind::Pci(_) => "nothing was read from it",
+        Kind::Phb => "it has no window",
+        Kind::Nvdimm(_) => "no persistent memory was tested",
     };
     check("works", device, problem.or_else(|| (!seen).then(|| format!("{connector}: {silence}"))))
+}
+
+/// What a record says of a device in use.
+enum Using {
+    /// Nothing that would tell.
+    Nothing,
+    /// It did something.
+    Works,
+    /// It did something wrong.
+    Fails(String),
+}
+
+/// Memory held its pattern, a thread ran, a host bridge leads somewhere, a function answered, every call about persistent
+/// memory was served.
+fn using(record: &Record<'_>, connector: DrcIndex) -> Using {
+    match record {
+        Record::Memory { drc, pages, bad, .. } if *drc == connector => match (bad, pages) {
+            (0, 0) => Using::Nothing,
+            (0, _) => Using::Works,
+            _ => Using::Fails(format!("{bad} of {pages} pages did not hold their pattern")),
+        },
+        Record::Thread { drc: Some(drc), server, step, rc, .. } if *drc == connector => {
+            if *rc != Status::SUCCESS {
+                return Using::Fails(format!("thread {server}: {step} returned {rc}"));
+            }
+            if step.0 == "run" { Using::Works } else { Using::Nothing }
+        }
+        Record::Window { drc, .. } | Record::Io { drc, .. } if *drc == connector => Using::Works,
+        // Where nobody speaks to it, that it is there is all that can be asked.
+        Record::Pci { drc, driver, .. } if *drc == connector && driver.0 == "none" => Using::Works,
+        Record::Scm { drc, call, rc, .. } if *drc == connector && *rc != ReturnCode::SUCCESS => {
+            Using::Fails(format!("{call} returned {rc}"))
+        }
+        _ => Using::Nothing,
+    }
 }
 
 /// QEMU's trace agrees that the guest has it, and in the end that it has not; nothing is concluded where there is no trace.
