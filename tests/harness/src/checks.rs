@@ -73,16 +73,34 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
     if device.stage >= Stage::GivenBack {
         findings.push(deleted(device, evidence.events));
     }
-    if let Some(words) = &device.refusal {
-        findings.push(Finding::other(
-            "unplug",
-            &device.id,
-            Verdict::Skip,
-            format!("QEMU refuses it: {words}"),
-        ));
-    }
+    findings.extend(listed(device, evidence.events));
+    findings.extend(refused(device));
     findings
 }
+
+/// QMP lists it from when the guest had it until it was gone.
+fn listed(device: &Plugged, events: &[Event]) -> Option<Finding> {
+    let gone = |stage| stage >= Stage::GivenBack && is_deleted(device, events);
+    let problem = device.listed.iter().find_map(|&(stage, listed)| match (listed, gone(stage)) {
+        (true, true) => Some("QMP still lists it".to_owned()),
+        (false, false) => Some("QMP does not list it".to_owned()),
+        _ => None,
+    });
+    (!device.listed.is_empty()).then(|| check("agrees with QMP's lists", device, problem))
+}
+
+/// QEMU did not want to plug it, or to unplug it.
+fn refused(device: &Plugged) -> Option<Finding> {
+    let words = device.refusal.as_ref()?;
+    let property = if device.stage == Stage::Refused { "plug" } else { "unplug" };
+    // Only what this QEMU does not have or cannot do is excused; no plug is refused for another reason.
+    let lacks = property == "unplug" || LACKS.iter().any(|lack| words.contains(lack));
+    let verdict = if lacks { Verdict::Skip } else { Verdict::Fail };
+    Some(Finding::other(property, &device.id, verdict, format!("QEMU refuses it: {words}")))
+}
+
+/// What QEMU says of a device that it was built without, or that it has and cannot plug.
+const LACKS: [&str; 3] = ["is not a valid device model name", "not support", "unsupported"];
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
     let begins = transcript.entries_since(device.since).filter_map(|entry| match entry.record {
@@ -213,8 +231,12 @@ fn traced(device: &Plugged, connector: DrcIndex, trace: &str) -> Option<Finding>
     Some(check("agrees with QEMU's trace", device, problem))
 }
 
+fn is_deleted(device: &Plugged, events: &[Event]) -> bool {
+    events.iter().any(|event| is_deletion(event, &device.id))
+}
+
 fn deleted(device: &Plugged, events: &[Event]) -> Finding {
-    let gone = events.iter().any(|event| is_deletion(event, &device.id));
+    let gone = is_deleted(device, events);
     let refused = events
         .iter()
         .find(|event| event.name.ends_with("_ERROR") && event.text("device") == Some(device.id.as_str()));

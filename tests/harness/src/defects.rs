@@ -1,5 +1,6 @@
 //! Known defects of released QEMUs: a run that meets one is no news, and no failure.
 
+use crate::device::Kind;
 use crate::qemu::Version;
 use std::fmt;
 
@@ -14,12 +15,31 @@ pub enum Step {
     UnplugDimm,
     /// Asking back a core on which code has run.
     UnplugCore,
+    /// Asking back a PCI function.
+    UnplugPci,
+    /// Asking back a PCI host bridge.
+    UnplugPhb,
+    /// Asking back persistent memory.
+    UnplugNvdimm,
     /// Plugging a DIMM, or resetting, after a core went away.
     AfterCore,
     /// Resetting the machine while a core is asked for and not given back.
     ResetPendingCore,
     /// Asking the guest to end.
     PowerDown,
+}
+
+impl Step {
+    /// Asking back a device of this kind.
+    pub fn unplug(kind: Kind) -> Self {
+        match kind {
+            Kind::Dimm(_) => Self::UnplugDimm,
+            Kind::Core => Self::UnplugCore,
+            Kind::Pci(_) => Self::UnplugPci,
+            Kind::Phb => Self::UnplugPhb,
+            Kind::Nvdimm(_) => Self::UnplugNvdimm,
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -29,6 +49,9 @@ impl fmt::Display for Step {
             Self::Plug => "plugging",
             Self::UnplugDimm => "unplugging a DIMM",
             Self::UnplugCore => "unplugging a core that has run",
+            Self::UnplugPci => "unplugging a PCI function",
+            Self::UnplugPhb => "unplugging a PCI host bridge",
+            Self::UnplugNvdimm => "unplugging an NVDIMM",
             Self::AfterCore => "plugging or resetting after a core went away",
             Self::ResetPendingCore => "resetting while a core was asked for",
             Self::PowerDown => "powering down",

@@ -5,9 +5,11 @@
 
 mod family;
 mod finding;
+mod listing;
 
 pub use family::Family;
 pub use finding::{FreeCore, free_core};
+pub use listing::listed;
 
 use crate::machine::Machine;
 use crate::qemu::command::object_add_is_flat;

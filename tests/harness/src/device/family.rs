@@ -22,6 +22,8 @@ pub enum Family {
 impl Family {
     /// All of them.
     pub const ALL: &'static [Self] = &[Self::Memory, Self::Cpu, Self::Pci, Self::Phb, Self::Pmem];
+    /// Those that come and go in every QEMU.
+    pub const USUAL: &'static [Self] = &[Self::Memory, Self::Cpu];
     /// Those that the race lab knows.
     pub const RACED: &'static [Self] = &[Self::Memory, Self::Cpu];
 
@@ -33,6 +35,17 @@ impl Family {
             Self::Pci => "pci",
             Self::Phb => "phb",
             Self::Pmem => "pmem",
+        }
+    }
+
+    /// What one of its devices is called.
+    pub const fn noun(self) -> &'static str {
+        match self {
+            Self::Memory => "dimm",
+            Self::Cpu => "core",
+            Self::Pci => "pci",
+            Self::Phb => "phb",
+            Self::Pmem => "nvdimm",
         }
     }
 
