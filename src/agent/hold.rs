@@ -1,7 +1,8 @@
 //! Holding: the guest says where it is, and waits for an order from the host.
 //!
 //! While it waits it touches nothing that a hotplug is about. It looks at the terminal and gives the processor away in
-//! between: a guest that asks in a tight loop keeps QEMU's main loop from its work.
+//! between: a guest that asks in a tight loop keeps QEMU's main loop from its work. A guest that idles has an ear for the
+//! terminal as well.
 
 use super::journal;
 use crate::log::{Record, Severity};
@@ -40,11 +41,19 @@ const LINE: usize = 128;
 const LOOKS_PER_SECOND: u64 = 2000;
 
 /// What the host has typed and nobody has read yet: a call may bring the end of one line and the start of the next.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Typed {
     chars: [u8; TERM_CHARS],
     at: usize,
     end: usize,
+    line: [u8; LINE],
+    len: usize,
+}
+
+impl Default for Typed {
+    fn default() -> Self {
+        Self { chars: [0; TERM_CHARS], at: 0, end: 0, line: [0; LINE], len: 0 }
+    }
 }
 
 impl Typed {
@@ -59,35 +68,48 @@ impl Typed {
         Some(next)
     }
 
-    /// Waits for a whole line; its length without its end.
-    fn line<M: Hypervisor + Clock>(&mut self, machine: &mut M, line: &mut [u8; LINE]) -> usize {
-        let mut len = 0;
+    /// The next line without its end, if the whole of it has been typed.
+    fn line<M: Hypervisor>(&mut self, machine: &mut M) -> Option<String> {
         loop {
-            match self.next(machine) {
-                Some(b'\r' | b'\n') => return len,
-                Some(byte) => {
-                    if let Some(place) = line.get_mut(len) {
+            match self.next(machine)? {
+                b'\r' | b'\n' => {
+                    let len = core::mem::take(&mut self.len);
+                    return Some(String::from_utf8_lossy(&self.line[..len]).trim().into());
+                }
+                byte => {
+                    if let Some(place) = self.line.get_mut(self.len) {
                         *place = byte;
-                        len += 1;
+                        self.len += 1;
                     }
                 }
-                None => machine.pause(machine.tick_rate() / LOOKS_PER_SECOND),
             }
         }
     }
 }
 
+/// How long a guest that waits leaves the terminal alone between two looks, in ticks.
+pub fn between_looks<M: Clock>(machine: &M) -> u64 {
+    machine.tick_rate() / LOOKS_PER_SECOND
+}
+
 /// Waits for one of these orders. What else comes is named, and the waiting goes on.
 pub fn order<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Order {
     loop {
-        let mut line = [0; LINE];
-        let len = typed.line(machine, &mut line);
-        let line = String::from_utf8_lossy(&line[..len]);
-        let line = line.trim();
+        match hear(machine, typed, known) {
+            Some(order) => return order,
+            None => machine.pause(between_looks(machine)),
+        }
+    }
+}
+
+/// One of these orders, if one has been typed. What else has been is named.
+pub fn hear<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Option<Order> {
+    loop {
+        let line = typed.line(machine)?;
         match known.iter().find(|order| order.word() == line) {
             Some(order) => {
-                journal::say(machine, &Record::Order { line: line.into() });
-                return *order;
+                journal::say(machine, &Record::Order { line: line.as_str().into() });
+                return Some(*order);
             }
             None if line.is_empty() => {}
             None => {

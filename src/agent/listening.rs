@@ -6,6 +6,7 @@
 
 use super::facts::Source;
 use super::guest::{Chapter, Guest};
+use super::hold::Order;
 use super::interrupts::{self, Claim};
 use super::station::Station;
 use crate::log::{Hex, Record, Severity};
@@ -98,13 +99,19 @@ impl<M: Machine> Guest<M> {
         Ok(())
     }
 
-    /// Waits for an interrupt, and takes what it brings. Every other wake-up goes back to sleep.
+    /// Waits for an interrupt, and takes what it brings. What the host says meanwhile is done.
     fn wait(&mut self) -> Chapter<Vec<RawLog>> {
         loop {
             if let Some(claim) = self.machine.claim() {
                 return self.answer(claim);
             }
-            self.machine.pause(u64::MAX);
+            if let Some(order) = self.machine.idle(Order::ALL) {
+                self.consider(order);
+                self.act()?;
+                if self.is_over() {
+                    return Ok(Vec::new());
+                }
+            }
         }
     }
 

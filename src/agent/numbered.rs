@@ -86,6 +86,23 @@ impl<M: Machine> Numbered<M> {
         order
     }
 
+    /// Gives the processor away until an interrupt has been accepted, or until the host has typed one of these orders.
+    /// This is one call, however often the guest wakes up on the way to look at the terminal.
+    pub fn idle(&mut self, known: &[Order]) -> Option<Order> {
+        self.number();
+        loop {
+            self.machine.pause(hold::between_looks(&self.machine));
+            if self.claims.is_due(&self.machine) {
+                self.number();
+                self.claims.accept(&mut self.machine);
+                return None;
+            }
+            if let Some(order) = hold::hear(&mut self.machine, &mut self.typed, known) {
+                return Some(order);
+            }
+        }
+    }
+
     fn number(&mut self) {
         self.calls += 1;
         if self.holds.at_call(self.calls) {

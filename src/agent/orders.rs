@@ -1,4 +1,4 @@
-//! Orders: what the host can make a guest do that holds at a station.
+//! Orders: what the host can make a guest do that holds at a station, or idles.
 
 use super::guest::{Chapter, Guest};
 use super::hold::Order;
@@ -19,15 +19,20 @@ impl<M: Machine> Guest<M> {
             if order == Order::Go {
                 return;
             }
-            let early = !self.rtas_up && order != Order::Cas;
-            let late = self.rtas_up && order == Order::Cas;
-            if early || late {
-                let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
-                self.problem(Severity::Minor, "order", format!("{order}: {detail}"));
-            } else {
-                // A failure has been told.
-                let _ = self.obey(order);
-            }
+            self.consider(order);
+        }
+    }
+
+    /// Does what an order says, where that can be done.
+    pub(super) fn consider(&mut self, order: Order) {
+        let early = !self.rtas_up && ![Order::Cas, Order::Go].contains(&order);
+        let late = self.rtas_up && order == Order::Cas;
+        if early || late {
+            let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
+            self.problem(Severity::Minor, "order", format!("{order}: {detail}"));
+        } else {
+            // A failure has been told.
+            let _ = self.obey(order);
         }
     }
 

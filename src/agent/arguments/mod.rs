@@ -56,6 +56,8 @@ word_enum! {
         Small = "4k",
         /// Each 64 KiB do: 16 times faster.
         Large = "64k",
+        /// Each MiB does, for those who are in a hurry.
+        Huge = "1m",
         /// Memory is taken and given back without being touched.
         Off = "none",
     }
@@ -67,6 +69,7 @@ impl MemTest {
         match self {
             Self::Small => Some(4 << 10),
             Self::Large => Some(64 << 10),
+            Self::Huge => Some(1 << 20),
             Self::Off => None,
         }
     }
@@ -306,7 +309,7 @@ mod tests {
             ("crash=trap@nowhere", "\"nowhere\" is none of: entry, client-interface-up"),
             ("hold=cas", "\"cas\" is no station; they are: entry"),
             ("hold=entry,#x", "\"#x\" needs a number from 1"),
-            ("memtest=1k", "\"1k\" is none of: 4k, 64k, none"),
+            ("memtest=1k", "\"1k\" is none of: 4k, 64k, 1m, none"),
             ("print=tree,all", "\"all\" is none of: fragments, tree, sections"),
             ("heap=", "\"\" is no number of bytes"),
             ("heap=0", "\"0\" is no number of bytes"),

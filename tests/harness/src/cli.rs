@@ -132,7 +132,7 @@ pub struct Options {
     /// How long it may take, in seconds; `boot` takes as long as you like
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
-    /// Keep the private directory: the exact command, console.log, qmp.jsonl, trace.log, stderr
+    /// Keep the private directory: the exact command, console.log, qmp.jsonl, trace.log, stderr, timeline.jsonl
     #[arg(long)]
     pub keep: bool,
     /// The guest; target/paprika.elf where it is not given
@@ -208,6 +208,7 @@ fn run(RunOptions { kinds, machine: options }: &RunOptions) -> anyhow::Result<u8
     let outcome = scenario::run(&mut machine, &kinds.0);
     println!("{}", report(&outcome, machine.transcript(), colour));
     if setup.keep {
+        machine.write_timeline()?;
         println!("kept: {}", machine.directory().display());
     }
     Ok(interrupted_or(outcome.verdict.exit_status()))

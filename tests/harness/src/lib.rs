@@ -6,6 +6,7 @@
 //! | [`qmp`] | the first witness: QEMU's monitor protocol |
 //! | [`console`], [`transcript`] | the second witness: what the guest says |
 //! | [`trace`] | the third witness: QEMU's own trace |
+//! | [`timeline`] | all of them on one line of time |
 //! | [`machine`] | one running QEMU with its witnesses, and waiting for what they say |
 //! | [`device`] | what can be plugged, and how |
 //! | [`scenario`] | what `paprika run` does, step by step |
@@ -37,6 +38,7 @@ pub mod render;
 pub mod scenario;
 pub mod signals;
 pub mod stop;
+pub mod timeline;
 pub mod trace;
 pub mod transcript;
 pub mod verdict;

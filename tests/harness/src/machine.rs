@@ -14,11 +14,13 @@ use crate::qmp::{Event, Qmp, QmpError};
 use crate::readiness::readable;
 use crate::signals;
 use crate::stop::Stop;
+use crate::timeline::{Deed, Testimony};
 use crate::transcript::{Line, Mark, Transcript};
 use paprika::log::Record;
 use serde_json::{Value, json};
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ const GO: &str = "go";
 const FIRST_WORD_LIMIT: Duration = Duration::from_secs(90);
 /// How long a QEMU that has closed its sockets may take to end.
 const END_LIMIT: Duration = Duration::from_secs(10);
+/// The timeline in the private directory.
+const TIMELINE: &str = "timeline.jsonl";
 /// How much of QEMU's standard error is quoted: its end.
 const LAST_WORDS: usize = 4096;
 
@@ -60,6 +64,9 @@ pub struct Machine {
     shown: usize,
     exit: Option<Exit>,
     started: Instant,
+    /// The same by the wall clock, since 1970.
+    started_at: Duration,
+    deeds: Vec<Deed>,
     until: Instant,
     /// When the guest was set going.
     running_since: Option<Instant>,
@@ -198,7 +205,27 @@ impl Machine {
 
     /// Shows the watcher what the host does.
     pub fn tell(&mut self, text: &str) {
-        (self.watcher)(Sight::Action { at: self.started.elapsed(), text });
+        let at = self.started.elapsed();
+        (self.watcher)(Sight::Action { at, text });
+        self.deeds.push(Deed { at, text: text.to_owned() });
+    }
+
+    /// All that was said and done, in the order of time.
+    pub fn timeline(&self) -> Vec<Value> {
+        Testimony {
+            transcript: &self.transcript,
+            events: self.events(),
+            trace: &self.trace(),
+            deeds: &self.deeds,
+            started: self.started_at,
+        }
+        .timeline()
+    }
+
+    /// Writes the timeline into the private directory.
+    pub fn write_timeline(&self) -> io::Result<()> {
+        let lines = self.timeline().into_iter().map(|moment| format!("{moment}\n"));
+        fs::write(self.directory.file(TIMELINE), lines.collect::<String>())
     }
 
     /// What the guest said.

@@ -8,6 +8,7 @@ mod life;
 pub use life::{Held, Life};
 
 use paprika::papr::drc::DrcIndex;
+use std::time::Duration;
 
 /// One event of the trace.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,6 +53,39 @@ impl<'a> TraceEvent<'a> {
     }
 }
 
+/// When that was, since 1970: the time of an event in either of its forms.
+pub fn since_1970(time: &str) -> Option<Duration> {
+    let time = time.trim_end_matches('Z');
+    let (whole, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let seconds = match whole.split_once('T') {
+        None => whole.parse().ok()?,
+        Some((date, time)) => {
+            let [year, month, day] = numbers(date, '-')?;
+            let [hour, minute, second] = numbers(time, ':')?;
+            days(year, month, day)?.checked_mul(86_400)?.checked_add(hour * 3600 + minute * 60 + second)?
+        }
+    };
+    let digits =
+        fraction.get(..fraction.len().min(9)).filter(|text| text.bytes().all(|b| b.is_ascii_digit()))?;
+    let nanoseconds: u32 = format!("{digits:0<9}").parse().ok()?;
+    Some(Duration::new(seconds, nanoseconds))
+}
+
+/// Three small numbers.
+fn numbers(text: &str, between: char) -> Option<[u64; 3]> {
+    let mut parts = text.split(between).map(|part| part.parse().ok().filter(|number| *number < 10_000));
+    let mut next = || parts.next().flatten();
+    Some([next()?, next()?, next()?])
+}
+
+/// The days from 1970 to a date of the Gregorian calendar.
+fn days(year: u64, month: u64, day: u64) -> Option<u64> {
+    // Years that begin in March have their leap day at the end.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year.checked_sub(1)?, month + 9) };
+    let to_year = 365 * year + year / 4 - year / 100 + year / 400;
+    (to_year + (153 * month + 2) / 5 + day).checked_sub(719_469)
+}
+
 /// Every event of a trace, in order.
 pub fn events(log: &str) -> impl Iterator<Item = TraceEvent<'_>> {
     log.lines().filter_map(TraceEvent::parse)
@@ -59,7 +93,7 @@ pub fn events(log: &str) -> impl Iterator<Item = TraceEvent<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TraceEvent, events};
+    use super::{TraceEvent, events, since_1970};
     use paprika::papr::drc::DrcIndex;
 
     #[test]
@@ -89,6 +123,20 @@ mod tests {
     fn other_lines_are_left_out() {
         let log = "2026-11-24T04:04:49Z qemu-system-ppc64: warning: x\n\nOS terminated: y\n12@\n1@2.3:spapr_drc_reset drc: 0x1\n";
         assert_eq!(events(log).map(|event| event.name).collect::<Vec<_>>(), ["spapr_drc_reset"]);
+    }
+
+    #[test]
+    fn both_clocks_tell_the_same_time() {
+        let wanted = std::time::Duration::new(1_795_493_089, 506_701_000);
+        assert_eq!(since_1970("1795493089.506701"), Some(wanted));
+        assert_eq!(since_1970("2026-11-24T04:04:49.506701Z"), Some(wanted));
+        assert_eq!(since_1970("1970-01-01T00:00:00Z"), Some(std::time::Duration::ZERO));
+        assert_eq!(since_1970("2000-02-29T00:00:00.0Z").map(|time| time.as_secs()), Some(951_782_400));
+        for odd in
+            ["", "x", "1.x", "2026-11T1:2:3Z", "T", "1969-01-01T0:0:0Z", "1.é", "99999999999999999999.0"]
+        {
+            assert_eq!(since_1970(odd), None, "{odd}");
+        }
     }
 
     #[test]

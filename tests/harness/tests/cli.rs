@@ -246,7 +246,7 @@ fn what_is_to_be_kept_is_kept() {
     let bench = Bench::new();
     let (_, text) = told(&mut bench.run(&bench.speaking("dies"), &["--timeout", "20", "--keep"]));
     let kept = text.lines().find_map(|line| line.strip_prefix("kept: ")).expect("it says where");
-    for name in ["command", "console.log", "qmp.jsonl", "stderr"] {
+    for name in ["command", "console.log", "qmp.jsonl", "stderr", "timeline.jsonl"] {
         assert!(Path::new(kept).join(name).is_file(), "{name}");
     }
 }

@@ -201,7 +201,8 @@ fn a_shutdown_by_the_host_is_not_the_guests() {
 
 /// The life of a connector in QEMU's trace, as it should be: plugged, taken, asked back, released.
 fn traced(connector: DrcIndex, configured_by: &str) -> String {
-    let names = ["attach", configured_by, "unplug_request", "set_allocation_state_finalizing"];
+    let names =
+        ["attach", configured_by, "unplug_request", "awaiting_quiesce", "set_allocation_state_finalizing"];
     names.map(|name| format!("1@2.3:spapr_drc_{name} drc: {:#x}\n", connector.0)).concat()
 }
 
@@ -210,7 +211,7 @@ fn the_trace_is_a_witness_only_where_there_is_one() {
     let trace = traced(LMB, "reset") + &traced(CORE, "set_configured");
     assert_eq!(problems_of(&saying(good()), &good_events(), &trace), []);
     for (lie, complaint) in [
-        (traced(CORE, "awaiting_quiesce"), "never configured"),
+        (traced(CORE, "realize"), "never configured"),
         (traced(CORE, "set_configured").replace("set_allocation_state_finalizing", "x"), "still holds"),
         (String::new(), "never configured"),
     ] {

@@ -13,7 +13,7 @@ use crate::transcript::Transcript;
 use std::fs::{self, File};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How long a QEMU may take from its start to its greeting, on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -34,6 +34,7 @@ impl Machine {
         fs::write(directory.file(COMMAND), format!("{command}\n"))?;
 
         let started = Instant::now();
+        let started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let console = UnixListener::bind(directory.file(CONSOLE_SOCKET))?;
         let qmp = UnixListener::bind(directory.file(QMP_SOCKET))?;
         let stderr = File::create(directory.file(STDERR))?;
@@ -68,6 +69,8 @@ impl Machine {
             shown: 0,
             exit: None,
             started,
+            started_at,
+            deeds: Vec::new(),
             until,
             running_since: None,
             watcher,

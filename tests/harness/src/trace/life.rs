@@ -34,6 +34,8 @@ pub struct Life {
     pub released: u32,
     /// Whether the host has asked for the device that it holds.
     asked_back: bool,
+    /// What it held when the host asked for it.
+    before_request: Held,
 }
 
 impl Life {
@@ -59,9 +61,15 @@ impl Life {
                 self.attached += 1;
             }
             "set_configured" => self.configure(),
-            "unplug_request" => self.asked_back = true,
+            "unplug_request" => {
+                self.before_request = self.holds;
+                self.release();
+            }
+            _ if name.starts_with("awaiting_") => self.wait(),
             // The guest takes back what it had isolated: a refusal.
-            "set_isolation_state" if arguments.ends_with("state: 0x1") => self.asked_back = false,
+            "set_isolation_state" if arguments.ends_with("state: 0x1") && self.holds == Held::Configured => {
+                self.asked_back = false;
+            }
             "reset" if self.asked_back => self.release(),
             "reset" if self.holds != Held::Nothing => self.configure(),
             "set_isolation_state_finalizing" | "set_allocation_state_finalizing" => self.release(),
@@ -76,8 +84,20 @@ impl Life {
         self.holds = Held::Configured;
     }
 
+    /// A device whose connector is as it was when it was empty goes at once, and QEMU does not say so: it only says when it
+    /// has to wait for the guest.
+    fn wait(&mut self) {
+        if self.holds == Held::Nothing && self.before_request != Held::Nothing {
+            self.holds = self.before_request;
+            self.released -= 1;
+            self.asked_back = true;
+        }
+    }
+
     fn release(&mut self) {
-        self.released += 1;
+        if self.holds != Held::Nothing {
+            self.released += 1;
+        }
         self.holds = Held::Nothing;
         self.asked_back = false;
     }
@@ -131,9 +151,25 @@ mod tests {
     }
 
     #[test]
+    fn what_no_guest_has_touched_goes_at_once() {
+        let gone = life(&["attach", "unplug_request"]);
+        assert_eq!((gone.holds, gone.released, gone.configured), (Held::Nothing, 1, 0));
+        let waits = life(&["attach", "unplug_request", "awaiting_quiesce"]);
+        assert_eq!((waits.holds, waits.released), (Held::Attached, 0));
+        let again = life(&["attach", "unplug_request", "attach", "awaiting_quiesce"]);
+        assert_eq!((again.holds, again.attached), (Held::Attached, 2));
+    }
+
+    #[test]
     fn what_the_guest_refused_to_give_back_stays() {
-        let asked =
-            ["attach", "set_configured", "unplug_request", "set_isolation_state , state: 0x1", "reset"];
+        let asked = [
+            "attach",
+            "set_configured",
+            "unplug_request",
+            "awaiting_quiesce",
+            "set_isolation_state , state: 0x1",
+            "reset",
+        ];
         assert_eq!((life(&asked).holds, life(&asked).released), (Held::Configured, 0));
     }
 }
