@@ -12,7 +12,7 @@ use crate::transcript::{Line, Transcript};
 use crate::verdict::{Finding, Verdict};
 use paprika::log::{Damage, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
-use paprika::papr::status::Status;
+use paprika::papr::status::{ReturnCode, Status};
 
 /// What the witnesses say, and what the host did.
 #[derive(Clone, Copy, Debug)]
@@ -73,16 +73,34 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
     if device.stage >= Stage::GivenBack {
         findings.push(deleted(device, evidence.events));
     }
-    if let Some(words) = &device.refusal {
-        findings.push(Finding::other(
-            "unplug",
-            &device.id,
-            Verdict::Skip,
-            format!("QEMU refuses it: {words}"),
-        ));
-    }
+    findings.extend(listed(device, evidence.events));
+    findings.extend(refused(device));
     findings
 }
+
+/// QMP lists it from when the guest had it until it was gone.
+fn listed(device: &Plugged, events: &[Event]) -> Option<Finding> {
+    let gone = |stage| stage >= Stage::GivenBack && is_deleted(device, events);
+    let problem = device.listed.iter().find_map(|&(stage, listed)| match (listed, gone(stage)) {
+        (true, true) => Some("QMP still lists it".to_owned()),
+        (false, false) => Some("QMP does not list it".to_owned()),
+        _ => None,
+    });
+    (!device.listed.is_empty()).then(|| check("agrees with QMP's lists", device, problem))
+}
+
+/// QEMU did not want to plug it, or to unplug it.
+fn refused(device: &Plugged) -> Option<Finding> {
+    let words = device.refusal.as_ref()?;
+    let property = if device.stage == Stage::Refused { "plug" } else { "unplug" };
+    // Only what this QEMU does not have or cannot do is excused; no plug is refused for another reason.
+    let lacks = property == "unplug" || LACKS.iter().any(|lack| words.contains(lack));
+    let verdict = if lacks { Verdict::Skip } else { Verdict::Fail };
+    Some(Finding::other(property, &device.id, verdict, format!("QEMU refuses it: {words}")))
+}
+
+/// What QEMU says of a device that it was built without, or that it has and cannot plug.
+const LACKS: [&str; 3] = ["is not a valid device model name", "not support", "unsupported"];
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
     let begins = transcript.entries_since(device.since).filter_map(|entry| match entry.record {
@@ -142,32 +160,60 @@ fn ended(
     check(property, device, problem)
 }
 
-/// Memory held its pattern; a core's threads ran.
+/// It did what a device of its kind is there for.
 fn used(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Finding {
     let mut seen = false;
     let mut problem = None;
     for entry in transcript.entries_since(device.since) {
-        match entry.record {
-            Record::Memory { drc, pages, bad, .. } if drc == connector => {
-                seen |= pages > 0;
-                if bad != 0 {
-                    problem = Some(format!("{connector}: {bad} of {pages} pages did not hold their pattern"));
-                }
-            }
-            Record::Thread { drc: Some(drc), server, step, rc, .. } if drc == connector => {
-                seen |= step.0 == "run";
-                if rc != Status::SUCCESS {
-                    problem = Some(format!("{connector}: thread {server}: {step} returned {rc}"));
-                }
-            }
-            _ => {}
+        match using(&entry.record, connector) {
+            Using::Nothing => {}
+            Using::Works => seen = true,
+            Using::Fails(what) => problem = Some(format!("{connector}: {what}")),
         }
     }
     let silence = match device.kind {
         Kind::Dimm(_) => "no memory was tested",
         Kind::Core => "no thread ran",
+        Kind::Pci(_) => "nothing was read from it",
+        Kind::Phb => "it has no window",
+        Kind::Nvdimm(_) => "no persistent memory was tested",
     };
     check("works", device, problem.or_else(|| (!seen).then(|| format!("{connector}: {silence}"))))
+}
+
+/// What a record says of a device in use.
+enum Using {
+    /// Nothing that would tell.
+    Nothing,
+    /// It did something.
+    Works,
+    /// It did something wrong.
+    Fails(String),
+}
+
+/// Memory held its pattern, a thread ran, a host bridge leads somewhere, a function answered, every call about persistent
+/// memory was served.
+fn using(record: &Record<'_>, connector: DrcIndex) -> Using {
+    match record {
+        Record::Memory { drc, pages, bad, .. } if *drc == connector => match (bad, pages) {
+            (0, 0) => Using::Nothing,
+            (0, _) => Using::Works,
+            _ => Using::Fails(format!("{bad} of {pages} pages did not hold their pattern")),
+        },
+        Record::Thread { drc: Some(drc), server, step, rc, .. } if *drc == connector => {
+            if *rc != Status::SUCCESS {
+                return Using::Fails(format!("thread {server}: {step} returned {rc}"));
+            }
+            if step.0 == "run" { Using::Works } else { Using::Nothing }
+        }
+        Record::Window { drc, .. } | Record::Io { drc, .. } if *drc == connector => Using::Works,
+        // Where nobody speaks to it, that it is there is all that can be asked.
+        Record::Pci { drc, driver, .. } if *drc == connector && driver.0 == "none" => Using::Works,
+        Record::Scm { drc, call, rc, .. } if *drc == connector && *rc != ReturnCode::SUCCESS => {
+            Using::Fails(format!("{call} returned {rc}"))
+        }
+        _ => Using::Nothing,
+    }
 }
 
 /// QEMU's trace agrees that the guest has it, and in the end that it has not; nothing is concluded where there is no trace.
@@ -185,8 +231,12 @@ fn traced(device: &Plugged, connector: DrcIndex, trace: &str) -> Option<Finding>
     Some(check("agrees with QEMU's trace", device, problem))
 }
 
+fn is_deleted(device: &Plugged, events: &[Event]) -> bool {
+    events.iter().any(|event| is_deletion(event, &device.id))
+}
+
 fn deleted(device: &Plugged, events: &[Event]) -> Finding {
-    let gone = events.iter().any(|event| is_deletion(event, &device.id));
+    let gone = is_deleted(device, events);
     let refused = events
         .iter()
         .find(|event| event.name.ends_with("_ERROR") && event.text("device") == Some(device.id.as_str()));

@@ -3,6 +3,7 @@
 mod race;
 
 use crate::boot;
+use crate::device::Family;
 use crate::machine::{Machine, Sight};
 use crate::qemu::Qemu;
 use crate::qemu::command::{DEFAULT_MEMORY, Firmware, Setup};
@@ -10,7 +11,7 @@ use crate::render::{Colour, Show, report};
 use crate::scenario::{self, HOLDS};
 use crate::signals;
 use crate::stop::Stop;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   paprika run                                   plug and unplug, before CAS and after the handler is armed
+  paprika run --kinds all                       the same with PCI functions, PCI host bridges and NVDIMMs, too
   paprika run --firmware slof --qemu ./qemu-system-ppc64
   paprika run --cpu power8_v2.0 --append ov5=-hp-evt --keep
   paprika race memory                           every action with a DIMM in every window of a guest's life
@@ -60,11 +62,11 @@ Exit status:
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Boots, plugs a DIMM and a core before CAS and again after the handler is armed, takes all back, gives a verdict
+    /// Boots, plugs devices before CAS and again after the handler is armed, takes all back, gives a verdict
     #[command(after_help = "\
 Every line of the guest's console is shown, with the guest's own time since its boot and the station that it is at; what the
 host and QEMU do stands between, marked `---`. A table and one line with the verdict end it.")]
-    Run(Options),
+    Run(RunOptions),
     /// Boots the guest to stay: console on the terminal, QEMU's monitor behind Ctrl-A c
     #[command(after_help = "\
 The exact QEMU command is printed first, and commands to type into the monitor that fit this QEMU. Ends with QEMU's status.")]
@@ -72,6 +74,35 @@ The exact QEMU command is printed first, and commands to type into the monitor t
     /// Plugs and unplugs at every place of a guest's life, each in a boot of its own, and prints the matrix
     #[command(after_help = race::AFTER_HELP)]
     Race(race::RaceOptions),
+}
+
+/// What is plugged.
+#[derive(Args, Clone, Debug)]
+pub struct RunOptions {
+    /// The kinds of devices, with commas between: memory, cpu, pci, phb, pmem; `all` for all of them
+    #[arg(long, value_name = "KINDS", default_value = "memory,cpu", value_parser = kinds)]
+    pub kinds: Kinds,
+    /// How to set up the machine.
+    #[command(flatten)]
+    pub machine: Options,
+}
+
+/// Kinds of devices, each once, in the order in which they are plugged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kinds(pub Vec<Family>);
+
+fn kinds(text: &str) -> Result<Kinds, String> {
+    let mut kinds = Vec::new();
+    for word in text.split(',') {
+        match Family::from_str(word, false) {
+            Ok(family) => kinds.push(family),
+            Err(_) if word == "all" => kinds.extend(Family::ALL),
+            Err(_) => return Err(format!("there is no kind `{word}`")),
+        }
+    }
+    kinds.sort_unstable();
+    kinds.dedup();
+    Ok(Kinds(kinds))
 }
 
 /// How to set up the machine.
@@ -154,7 +185,7 @@ pub fn main() -> u8 {
     })
 }
 
-fn run(options: &Options) -> anyhow::Result<u8> {
+fn run(RunOptions { kinds, machine: options }: &RunOptions) -> anyhow::Result<u8> {
     if let Some(word) =
         options.append.iter().flat_map(|text| text.split_whitespace()).find(|word| is_steered(word))
     {
@@ -174,7 +205,7 @@ fn run(options: &Options) -> anyhow::Result<u8> {
     let watcher = Box::new(move |sight: Sight<'_>| show.print(sight));
     println!("{} with {}, {}", setup.qemu.banner, setup.firmware, setup.payload.display());
     let mut machine = Machine::launch(&setup, Instant::now() + Duration::from_secs(limit), watcher)?;
-    let outcome = scenario::run(&mut machine);
+    let outcome = scenario::run(&mut machine, &kinds.0);
     println!("{}", report(&outcome, machine.transcript(), colour));
     if setup.keep {
         machine.write_timeline()?;
@@ -203,7 +234,7 @@ fn boot(options: &Options) -> anyhow::Result<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cli, Command, is_steered};
+    use super::{Cli, Command, Family, Kinds, is_steered, kinds};
     use clap::{CommandFactory, Parser};
 
     #[test]
@@ -215,7 +246,18 @@ mod tests {
     fn boot_arguments_may_start_with_a_minus_and_come_in_pieces() {
         let cli = Cli::try_parse_from(["paprika", "run", "--append", "-x", "--append", "ov5=-hp-evt help"]);
         let Ok(Cli { command: Command::Run(options) }) = cli else { panic!("{cli:?}") };
-        assert_eq!(options.append, ["-x", "ov5=-hp-evt help"]);
+        assert_eq!(options.machine.append, ["-x", "ov5=-hp-evt help"]);
+    }
+
+    #[test]
+    fn kinds_are_named_with_commas_between() {
+        assert_eq!(kinds("memory,cpu"), Ok(Kinds(Family::USUAL.to_vec())));
+        assert_eq!(kinds("pmem,memory,pmem"), Ok(Kinds(vec![Family::Memory, Family::Pmem])));
+        assert_eq!(kinds("all,cpu"), Ok(Kinds(Family::ALL.to_vec())));
+        assert!(["", "memory,", "fan", "ALL"].iter().all(|wrong| kinds(wrong).is_err()));
+        let cli = Cli::try_parse_from(["paprika", "run"]);
+        let Ok(Cli { command: Command::Run(options) }) = cli else { panic!("{cli:?}") };
+        assert_eq!(options.kinds.0, Family::USUAL);
     }
 
     #[test]

@@ -15,6 +15,12 @@ pub enum Step {
     UnplugDimm,
     /// Asking back a core on which code has run.
     UnplugCore,
+    /// Asking back a PCI function.
+    UnplugPci,
+    /// Asking back a PCI host bridge.
+    UnplugPhb,
+    /// Asking back persistent memory.
+    UnplugNvdimm,
     /// Plugging a DIMM, or resetting, after a core went away.
     AfterCore,
     /// Asking the guest to end.
@@ -25,8 +31,11 @@ impl Step {
     /// Asking back a device of this kind.
     pub const fn unplug(kind: Kind) -> Self {
         match kind {
+            Kind::Dimm(_) => Self::UnplugDimm,
             Kind::Core => Self::UnplugCore,
-            _ => Self::UnplugDimm,
+            Kind::Pci(_) => Self::UnplugPci,
+            Kind::Phb => Self::UnplugPhb,
+            Kind::Nvdimm(_) => Self::UnplugNvdimm,
         }
     }
 }
@@ -38,6 +47,9 @@ impl fmt::Display for Step {
             Self::Plug => "plugging",
             Self::UnplugDimm => "unplugging a DIMM",
             Self::UnplugCore => "unplugging a core that has run",
+            Self::UnplugPci => "unplugging a PCI function",
+            Self::UnplugPhb => "unplugging a PCI host bridge",
+            Self::UnplugNvdimm => "unplugging an NVDIMM",
             Self::AfterCore => "plugging or resetting after a core went away",
             Self::PowerDown => "powering down",
         })

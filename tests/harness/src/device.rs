@@ -3,18 +3,38 @@
 //! Nothing here is computed that QEMU can be asked: core types and core ids come from `query-hotpluggable-cpus`, the
 //! connectors of a device from the object tree.
 
+mod family;
+mod finding;
+mod listing;
+
+pub use family::Family;
+pub use finding::{FreeCore, free_core};
+pub use listing::listed;
+
 use crate::machine::Machine;
 use crate::qemu::command::object_add_is_flat;
 use crate::stop::Stop;
+use finding::{connectors, free_bridge};
 use paprika::papr::drc::{DrcIndex, DrcKind};
 use serde_json::{Map, Value, json};
 use std::fmt;
+use std::path::PathBuf;
 
-/// The smallest DIMM: one logical memory block.
+/// The smallest DIMM: one logical memory block. The same is the smallest block of persistent memory.
 pub const LMB_BYTES: u64 = 256 << 20;
 
-/// The object that holds every connector, by its index in hexadecimal digits.
-const CONNECTORS: &str = "/dr-connector";
+/// A PCI function that every QEMU has, and with which the guest can speak.
+pub const VIRTIO: &str = "virtio-rng-pci";
+/// A PCI function of another kind: a network card with a status register.
+pub const E1000: &str = "e1000";
+
+/// The driver of a PCI host bridge.
+const HOST_BRIDGE: &str = "spapr-pci-host-bridge";
+/// The bus on which a PCI function is plugged where nobody says otherwise: that of the host bridge that is always there.
+const FIRST_BUS: &str = "pci.0";
+
+/// Bytes at the end of a persistent memory device that hold its metadata.
+pub const LABEL_BYTES: u64 = 1 << 20;
 
 /// What kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +43,12 @@ pub enum Kind {
     Dimm(u64),
     /// The next core that is free.
     Core,
+    /// A PCI function that this driver models, as [`VIRTIO`].
+    Pci(&'static str),
+    /// A PCI host bridge with the first index that is free.
+    Phb,
+    /// Persistent memory of so many bytes, a multiple of [`LMB_BYTES`], in a file of the machine's private directory.
+    Nvdimm(u64),
 }
 
 impl Kind {
@@ -31,6 +57,9 @@ impl Kind {
         match self {
             Self::Dimm(_) => DrcKind::LMB,
             Self::Core => DrcKind::CPU,
+            Self::Pci(_) => DrcKind::PCI,
+            Self::Phb => DrcKind::PHB,
+            Self::Nvdimm(_) => DrcKind::PMEM,
         }
     }
 
@@ -45,56 +74,53 @@ impl fmt::Display for Kind {
         match self {
             Self::Dimm(bytes) => write!(f, "DIMM of {} MiB", bytes >> 20),
             Self::Core => f.write_str("core"),
+            Self::Pci(driver) => f.write_str(driver),
+            Self::Phb => f.write_str("PCI host bridge"),
+            Self::Nvdimm(bytes) => write!(f, "NVDIMM of {} MiB", bytes >> 20),
         }
     }
 }
 
-/// A core that could be plugged.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FreeCore {
-    /// The driver for `device_add`.
-    pub driver: String,
-    /// The properties that say which one it is.
-    pub properties: Map<String, Value>,
-}
-
-/// The free core with the lowest number, out of the answer to `query-hotpluggable-cpus`.
-pub fn free_core(answer: &Value) -> Option<FreeCore> {
-    let core = |slot: &Value| -> Option<(u64, FreeCore)> {
-        if slot.get("qom-path").is_some() {
-            return None;
-        }
-        let properties = slot.get("props")?.as_object()?.clone();
-        let number = properties.get("core-id")?.as_u64()?;
-        Some((number, FreeCore { driver: slot.get("type")?.as_str()?.to_owned(), properties }))
-    };
-    answer.as_array()?.iter().filter_map(core).min_by_key(|(number, _)| *number).map(|(_, core)| core)
-}
-
-/// The name of a DIMM's backend.
+/// The name of the backend of a device's memory.
 fn backend(id: &str) -> String {
     format!("{id}-memory")
 }
 
+/// The file of a persistent memory device.
+pub fn file(machine: &Machine, id: &str) -> PathBuf {
+    machine.directory().join(format!("{id}.nvdimm"))
+}
+
+/// Properties by their names.
+type Properties = Map<String, Value>;
+
 /// Plugs a device and returns the connectors that it hangs on, in the order of their indexes.
 pub fn plug(machine: &mut Machine, id: &str, kind: Kind) -> Result<Vec<DrcIndex>, Stop> {
-    let mut arguments = Map::from_iter([("id".to_owned(), json!(id))]);
-    let driver = match kind {
-        Kind::Dimm(bytes) => {
-            add_backend(machine, &backend(id), bytes)?;
-            arguments.insert("memdev".into(), json!(backend(id)));
-            "pc-dimm".to_owned()
-        }
-        Kind::Core => {
-            let slots = machine.execute("query-hotpluggable-cpus", json!({}))?;
-            let core =
-                free_core(&slots).ok_or_else(|| Stop::Broken("no core is free: raise maxcpus".into()))?;
-            arguments.extend(core.properties);
-            core.driver
-        }
+    plug_with(machine, id, kind, &json!({}))
+}
+
+/// Plugs a device with further properties, an object: they come before those that follow from its kind.
+pub fn plug_with(
+    machine: &mut Machine,
+    id: &str,
+    kind: Kind,
+    further: &Value,
+) -> Result<Vec<DrcIndex>, Stop> {
+    let (driver, mut arguments) = match kind {
+        Kind::Dimm(bytes) => dimm(machine, id, bytes)?,
+        Kind::Core => core(machine)?,
+        Kind::Pci(driver) => (driver.to_owned(), properties(&json!({ "bus": FIRST_BUS }))),
+        Kind::Phb => bridge(machine)?,
+        Kind::Nvdimm(bytes) => nvdimm(machine, id, bytes)?,
     };
-    machine.tell(&format!("device_add {driver} id={id}"));
-    arguments.insert("driver".into(), json!(driver));
+    arguments.extend(properties(further));
+    let words: Vec<String> = [&driver, &format!("id={id}")]
+        .into_iter()
+        .cloned()
+        .chain(properties(further).iter().map(|(name, value)| format!("{name}={}", word(value))))
+        .collect();
+    machine.tell(&format!("device_add {}", words.join(" ")));
+    arguments.extend([("driver".to_owned(), json!(driver)), ("id".to_owned(), json!(id))]);
     machine.execute("device_add", Value::Object(arguments))?;
     connectors(machine, id, kind)
 }
@@ -108,77 +134,85 @@ pub fn unplug(machine: &mut Machine, id: &str) -> Result<(), Stop> {
 /// Removes what a device leaves behind when it is gone.
 pub fn clean_up(machine: &mut Machine, id: &str, kind: Kind) -> Result<(), Stop> {
     match kind {
-        Kind::Dimm(_) => machine.execute("object-del", json!({ "id": backend(id) })).map(drop),
-        Kind::Core => Ok(()),
+        Kind::Dimm(_) | Kind::Nvdimm(_) => {
+            machine.execute("object-del", json!({ "id": backend(id) })).map(drop)
+        }
+        Kind::Core | Kind::Pci(_) | Kind::Phb => Ok(()),
     }
 }
 
-fn add_backend(machine: &mut Machine, id: &str, bytes: u64) -> Result<(), Stop> {
+fn properties(object: &Value) -> Properties {
+    object.as_object().cloned().unwrap_or_default()
+}
+
+/// A value as it is typed at the monitor.
+fn word(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn dimm(machine: &mut Machine, id: &str, bytes: u64) -> Result<(String, Properties), Stop> {
+    add_object(machine, "memory-backend-ram", &backend(id), json!({ "size": bytes }))?;
+    Ok(("pc-dimm".to_owned(), properties(&json!({ "memdev": backend(id) }))))
+}
+
+fn core(machine: &mut Machine) -> Result<(String, Properties), Stop> {
+    let slots = machine.execute("query-hotpluggable-cpus", json!({}))?;
+    let core = free_core(&slots).ok_or_else(|| Stop::Broken("no core is free: raise maxcpus".into()))?;
+    Ok((core.driver, core.properties))
+}
+
+fn bridge(machine: &mut Machine) -> Result<(String, Properties), Stop> {
+    let index = free_bridge(machine)?;
+    let index = index.ok_or_else(|| Stop::Broken("no PCI host bridge is free".into()))?;
+    Ok((HOST_BRIDGE.to_owned(), properties(&json!({ "index": index }))))
+}
+
+fn nvdimm(machine: &mut Machine, id: &str, bytes: u64) -> Result<(String, Properties), Stop> {
+    let path = file(machine, id);
+    let size = bytes + LABEL_BYTES;
+    // What is written has to be found again in the file.
+    let file = json!({ "size": size, "mem-path": path.to_string_lossy(), "share": true });
+    add_object(machine, "memory-backend-file", &backend(id), file)?;
+    let rest = json!({ "memdev": backend(id), "label-size": LABEL_BYTES, "uuid": uuid(id) });
+    Ok(("nvdimm".to_owned(), properties(&rest)))
+}
+
+/// A UUID that is the same whenever a device of this id is plugged: the first 16 bytes of the id.
+fn uuid(id: &str) -> String {
+    let bytes: Vec<u8> = id.bytes().chain(std::iter::repeat(0)).take(16).collect();
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let parts =
+        [0..8, 8..12, 12..16, 16..20, 20..32].map(|part| hex.get(part).unwrap_or_default().to_owned());
+    parts.join("-")
+}
+
+/// Creates an object, in the form that this version of QEMU takes.
+pub fn add_object(machine: &mut Machine, class: &str, id: &str, what: Value) -> Result<(), Stop> {
     let arguments = if object_add_is_flat(machine.version()) {
-        json!({ "qom-type": "memory-backend-ram", "id": id, "size": bytes })
+        let mut arguments = properties(&what);
+        arguments.extend([("qom-type".to_owned(), json!(class)), ("id".to_owned(), json!(id))]);
+        Value::Object(arguments)
     } else {
-        json!({ "qom-type": "memory-backend-ram", "id": id, "props": { "size": bytes } })
+        json!({ "qom-type": class, "id": id, "props": what })
     };
     machine.execute("object-add", arguments).map(drop)
 }
 
-/// The connectors whose device is the one with this id.
-fn connectors(machine: &mut Machine, id: &str, kind: Kind) -> Result<Vec<DrcIndex>, Stop> {
-    let listed = machine.execute("qom-list", json!({ "path": CONNECTORS }))?;
-    let path = format!("/machine/peripheral/{id}");
-    let mut found = Vec::new();
-    for index in indexes(&listed).into_iter().filter(|index| index.kind() == kind.connector()) {
-        let arguments = json!({ "path": format!("{CONNECTORS}/{:x}", index.0), "property": "device" });
-        match machine.execute("qom-get", arguments) {
-            Ok(device) if device.as_str() == Some(&path) => found.push(index),
-            // A connector without a device has no such property.
-            Ok(_) | Err(Stop::Qmp(crate::qmp::QmpError::Refused { .. })) => {}
-            Err(stop) => return Err(stop),
-        }
-    }
-    found.sort_unstable();
-    if found.is_empty() {
-        return Err(Stop::Broken(format!("QEMU took `{id}`, but no connector holds it")));
-    }
-    Ok(found)
-}
-
-/// The connectors' indexes out of the answer to `qom-list`.
-fn indexes(listed: &Value) -> Vec<DrcIndex> {
-    let index = |entry: &Value| u32::from_str_radix(entry.get("name")?.as_str()?, 16).ok().map(DrcIndex);
-    listed.as_array().into_iter().flatten().filter_map(index).collect()
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DrcIndex, free_core, indexes};
-    use serde_json::json;
+    use super::{Kind, uuid};
+    use paprika::papr::drc::DrcKind;
 
     #[test]
-    fn the_free_core_with_the_lowest_number_is_taken() {
-        let answer = json!([
-            {"props": {"core-id": 16, "node-id": 0}, "vcpus-count": 1, "type": "power9_v2.0-spapr-cpu-core"},
-            {"props": {"core-id": 8, "node-id": 0}, "vcpus-count": 1, "type": "power9_v2.0-spapr-cpu-core"},
-            {"props": {"core-id": 0}, "vcpus-count": 1, "qom-path": "/machine/x", "type": "power9_v2.0-spapr-cpu-core"},
-        ]);
-        let core = free_core(&answer).expect("one is free");
-        assert_eq!(core.driver, "power9_v2.0-spapr-cpu-core");
-        assert_eq!(core.properties.get("core-id"), Some(&json!(8)));
-        assert_eq!(core.properties.get("node-id"), Some(&json!(0)));
+    fn a_uuid_follows_from_the_id() {
+        assert_eq!(uuid("nv"), "6e760000-0000-0000-0000-000000000000");
+        assert_eq!(uuid("0123456789abcdefghi"), "30313233-3435-3637-3839-616263646566");
     }
 
     #[test]
-    fn a_full_or_odd_answer_has_no_free_core() {
-        let full = json!([{"props": {"core-id": 0}, "qom-path": "/machine/x", "type": "t"}]);
-        assert_eq!(free_core(&full), None);
-        for odd in [json!(null), json!({}), json!([{}]), json!([{"props": {"core-id": "x"}, "type": "t"}])] {
-            assert_eq!(free_core(&odd), None, "{odd}");
-        }
-    }
-
-    #[test]
-    fn only_hexadecimal_names_are_connectors() {
-        let listed = json!([{"name": "type"}, {"name": "80000004"}, {"name": "10000001"}, {}]);
-        assert_eq!(indexes(&listed), [DrcIndex(0x8000_0004), DrcIndex(0x1000_0001)]);
+    fn every_kind_has_connectors_of_its_own() {
+        let kinds = [Kind::Dimm(1), Kind::Core, Kind::Pci("x"), Kind::Phb, Kind::Nvdimm(1)];
+        let connectors = kinds.map(Kind::connector);
+        assert_eq!(connectors, [DrcKind::LMB, DrcKind::CPU, DrcKind::PCI, DrcKind::PHB, DrcKind::PMEM]);
     }
 }

@@ -199,7 +199,11 @@ pub fn report(report: &Report, transcript: &Transcript, colour: Colour) -> Strin
     }
     let held = report.findings.iter().filter(|finding| finding.verdict == Verdict::Pass).count();
     let word = colour.paint(verdict_tone(report.verdict), report.verdict.word());
-    let _ = write!(text, "{word}: {held} of {} properties held", report.findings.len());
+    let skipped = report.findings.iter().filter(|finding| finding.verdict == Verdict::Skip).count();
+    let _ = write!(text, "{word}: {held} of {} properties held", report.findings.len() - skipped);
+    if skipped > 0 {
+        let _ = write!(text, ", {skipped} skipped");
+    }
     text
 }
 

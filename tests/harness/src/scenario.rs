@@ -1,20 +1,21 @@
-//! What `paprika run` does: two devices before CAS, two when the handler is armed, all given back, and a good night.
+//! What `paprika run` does: a device of each kind before CAS, another when the handler is armed, all given back, and a good
+//! night.
 //!
 //! A device that was plugged before CAS has to reach the guest by the tree, one that was plugged later by an event. The guest
 //! holds at both places until the host has done its part, so that there is no luck in it.
 
 use crate::checks::{self, Evidence};
 use crate::defects::{Step, explaining};
-use crate::device::{self, Kind, LMB_BYTES};
+use crate::device::{self, Family, Kind};
 use crate::machine::Machine;
 use crate::qemu::Version;
 use crate::qmp::{Event, QmpError};
 use crate::stop::Stop;
 use crate::transcript::{Mark, Transcript};
-use crate::verdict::{Finding, Verdict, worst};
+use crate::verdict::{Finding, Verdict, overall};
 use paprika::log::{Record, Request};
 use paprika::papr::drc::DrcIndex;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Where the guest holds for us, as it is told with its boot arguments.
 pub const HOLDS: &str = "hold=before-cas,handler-armed";
@@ -39,13 +40,17 @@ pub struct Plugged {
     pub since: Mark,
     /// How far it has come.
     pub stage: Stage,
-    /// QEMU's words, where it refused to unplug it.
+    /// QEMU's words, where it refused to plug or to unplug it.
     pub refusal: Option<String>,
+    /// Whether QMP listed it, after it came to a stage.
+    pub listed: Vec<(Stage, bool)>,
 }
 
 /// How far a device has come. What lies beyond is not held against it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
+    /// QEMU did not take it.
+    Refused,
     /// It is plugged; the guest may not know of it yet.
     Plugged,
     /// The guest is through with it.
@@ -76,9 +81,9 @@ pub struct Report {
     pub devices: Vec<Plugged>,
 }
 
-/// Boots, plugs, unplugs and powers down; then looks at what the witnesses say.
-pub fn run(machine: &mut Machine) -> Report {
-    play(machine, Run::story)
+/// Boots, plugs devices of these kinds, unplugs them and powers down; then looks at what the witnesses say.
+pub fn run(machine: &mut Machine, families: &[Family]) -> Report {
+    play(machine, |run, machine| run.story(machine, families))
 }
 
 /// Plays a story to the guest's end; then looks at what the witnesses say.
@@ -94,37 +99,45 @@ pub fn play(machine: &mut Machine, story: impl FnOnce(&mut Run, &mut Machine) ->
         complete: stop.is_none(),
     });
     findings.extend(outcome(stop.as_ref(), machine.version(), &run.steps));
-    Report { verdict: worst(&findings), findings, devices: run.devices }
+    Report { verdict: overall(&findings), findings, devices: run.devices }
 }
 
 impl Run {
     /// The story of `paprika run`.
-    pub fn story(&mut self, machine: &mut Machine) -> Result<(), Stop> {
+    pub fn story(&mut self, machine: &mut Machine, families: &[Family]) -> Result<(), Stop> {
         machine.start()?;
         machine.wait_for_hold(BEFORE_CAS, Mark::default())?;
         self.turn_to(Step::Plug);
-        self.plug(machine, "dimm-early", Kind::Dimm(LMB_BYTES), BEFORE_CAS)?;
-        self.plug(machine, "core-early", Kind::Core, BEFORE_CAS)?;
+        for family in families {
+            self.plug(machine, &format!("{}-early", family.noun()), family.kind(), BEFORE_CAS)?;
+        }
         machine.go()?;
 
         machine.wait_for_hold(HANDLER_ARMED, Mark::default())?;
-        self.plug(machine, "dimm-late", Kind::Dimm(LMB_BYTES), HANDLER_ARMED)?;
-        self.plug(machine, "core-late", Kind::Core, HANDLER_ARMED)?;
+        for family in families {
+            self.plug(machine, &format!("{}-late", family.noun()), family.kind(), HANDLER_ARMED)?;
+        }
         machine.go()?;
         self.wait_until_taken(machine)?;
-
-        // Memory first: QEMU 7.2 to 10.0 under TCG do not survive a DIMM after a core was unplugged.
-        for id in ["dimm-early", "dimm-late"] {
-            self.turn_to(Step::UnplugDimm);
-            self.unplug(machine, id)?;
-        }
-        for id in ["core-early", "core-late"] {
-            self.turn_to(Step::UnplugCore);
-            self.unplug(machine, id)?;
-        }
+        self.unplug_all(machine)?;
 
         self.turn_to(Step::PowerDown);
         power_down(machine)
+    }
+
+    /// Asks for everything back that the guest has, one device after the other.
+    pub fn unplug_all(&mut self, machine: &mut Machine) -> Result<(), Stop> {
+        let mut there: Vec<(String, Kind)> = Vec::new();
+        for device in self.devices.iter().filter(|device| device.stage == Stage::Answered) {
+            there.push((device.id.clone(), device.kind));
+        }
+        // Cores last: QEMU 7.2 to 10.0 under TCG do not survive a DIMM after a core was unplugged.
+        there.sort_by_key(|(_, kind)| *kind == Kind::Core);
+        for (id, kind) in there {
+            self.turn_to(Step::unplug(kind));
+            self.unplug(machine, &id)?;
+        }
+        Ok(())
     }
 
     /// What the host does from now on, so that a crash can be told from a known one.
@@ -132,7 +145,7 @@ impl Run {
         self.steps.push(step);
     }
 
-    /// Plugs a device while the guest is at the station `window`.
+    /// Plugs a device while the guest is at the station `window`. That QEMU does not take it is for the checks to judge.
     pub fn plug(
         &mut self,
         machine: &mut Machine,
@@ -140,17 +153,28 @@ impl Run {
         kind: Kind,
         window: &'static str,
     ) -> Result<(), Stop> {
+        self.plug_with(machine, id, kind, window, &json!({}))
+    }
+
+    /// The same with further properties, an object.
+    pub fn plug_with(
+        &mut self,
+        machine: &mut Machine,
+        id: &str,
+        kind: Kind,
+        window: &'static str,
+        further: &Value,
+    ) -> Result<(), Stop> {
         let since = machine.transcript().mark();
-        let connectors = device::plug(machine, id, kind)?;
-        self.devices.push(Plugged {
-            id: id.to_owned(),
-            kind,
-            window,
-            connectors,
-            since,
-            stage: Stage::Plugged,
-            refusal: None,
-        });
+        let (connectors, stage, refusal) = match device::plug_with(machine, id, kind, further) {
+            Ok(connectors) => (connectors, Stage::Plugged, None),
+            Err(Stop::Qmp(QmpError::Refused { description, .. })) => {
+                (Vec::new(), Stage::Refused, Some(description))
+            }
+            Err(stop) => return Err(stop),
+        };
+        let (id, listed) = (id.to_owned(), Vec::new());
+        self.devices.push(Plugged { id, kind, window, connectors, since, stage, refusal, listed });
         Ok(())
     }
 
@@ -159,6 +183,10 @@ impl Run {
         for device in self.devices.iter_mut().filter(|device| device.stage == Stage::Plugged) {
             wait_until_done(machine, device, device.since, Request::Add)?;
             device.stage = Stage::Answered;
+        }
+        let listed = device::listed(machine)?;
+        for device in self.devices.iter_mut().filter(|device| device.stage == Stage::Answered) {
+            device.listed.push((Stage::Answered, listed.contains(&device.id)));
         }
         Ok(())
     }
@@ -181,6 +209,7 @@ impl Run {
         let end =
             machine.wait_for_event(&format!("QEMU's word on `{id}`"), events, |event| is_end(event, id))?;
         device.stage = Stage::GivenBack;
+        device.listed.push((Stage::GivenBack, device::listed(machine)?.contains(id)));
         if is_deletion(&end, id) { device::clean_up(machine, id, device.kind) } else { Ok(()) }
     }
 }

@@ -146,9 +146,16 @@ pub fn worst<'f>(findings: impl IntoIterator<Item = &'f Finding>) -> Verdict {
     findings.into_iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Error)
 }
 
+/// The verdict of a run: the worst of what could be tried. What a QEMU lacks is told of, and counts only where nothing
+/// else was looked at.
+pub fn overall(findings: &[Finding]) -> Verdict {
+    let tried = findings.iter().filter(|finding| finding.verdict != Verdict::Skip);
+    tried.map(|finding| finding.verdict).max().unwrap_or_else(|| worst(findings))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Finding, Verdict, worst};
+    use super::{Finding, Verdict, overall, worst};
 
     #[test]
     fn the_worst_wins() {
@@ -158,6 +165,17 @@ mod tests {
         assert_eq!(worst([&pass]), Verdict::Pass);
         assert_eq!(worst([&known, &pass]), Verdict::ExpectedFail);
         assert_eq!(worst([&crash, &known, &pass]), Verdict::Crash);
+    }
+
+    #[test]
+    fn what_is_lacking_does_not_hide_what_was_tried() {
+        let (pass, skip) =
+            (Finding::pass("a", "x"), Finding::other("b", "x", Verdict::Skip, "no such device"));
+        let known = Finding::other("b", "x", Verdict::ExpectedFail, "known");
+        assert_eq!(overall(&[pass.clone(), skip.clone()]), Verdict::Pass);
+        assert_eq!(overall(&[pass, skip.clone(), known]), Verdict::ExpectedFail);
+        assert_eq!(overall(&[skip]), Verdict::Skip);
+        assert_eq!(overall(&[]), Verdict::Error);
     }
 
     #[test]

@@ -86,6 +86,7 @@ fn devices(stage: Stage) -> Vec<Plugged> {
         since: Mark::default(),
         stage,
         refusal: None,
+        listed: Vec::new(),
     };
     vec![device("dimm", Kind::Dimm(LMB_BYTES), LMB), device("core", Kind::Core, CORE)]
 }

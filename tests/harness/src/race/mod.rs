@@ -23,48 +23,13 @@ pub mod report;
 pub mod settle;
 pub mod window;
 
-use crate::device::{Kind, LMB_BYTES};
+pub use crate::device::Family;
+
+use crate::device::Kind;
 use crate::qemu::command::{Firmware, Setup};
 use action::Action;
-use clap::ValueEnum;
 use std::fmt;
 use window::Window;
-
-/// The kinds of devices, by the names that they have on the command line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, ValueEnum)]
-pub enum Family {
-    /// DIMMs of one logical memory block.
-    Memory,
-    /// CPU cores.
-    Cpu,
-}
-
-impl Family {
-    /// All of them.
-    pub const ALL: &'static [Self] = &[Self::Memory, Self::Cpu];
-
-    /// Its name.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Cpu => "cpu",
-        }
-    }
-
-    /// The device that stands for it.
-    pub const fn kind(self) -> Kind {
-        match self {
-            Self::Memory => Kind::Dimm(LMB_BYTES),
-            Self::Cpu => Kind::Core,
-        }
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.word())
-    }
-}
 
 /// One race.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -81,7 +46,7 @@ impl Scenario {
     /// Every scenario that there is, by kind, action and window.
     pub fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for &family in Family::ALL {
+        for &family in Family::RACED {
             for &action in Action::ALL {
                 all.extend(Window::ALL.iter().map(|&window| Self { family, action, window }));
             }

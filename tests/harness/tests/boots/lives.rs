@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use paprika::log::{Learned, Record};
 use paprika::papr::drc::DrcKind;
 use paprika_harness::defects::Step;
-use paprika_harness::device::{Kind, LMB_BYTES};
+use paprika_harness::device::{Family, Kind, LMB_BYTES};
 use paprika_harness::machine::Machine;
 use paprika_harness::qemu::Qemu;
 use paprika_harness::qemu::command::Setup;
@@ -56,7 +56,9 @@ fn run(machine: &mut Machine) -> Result<()> {
 
 /// The same on a machine that starts with so many cores beside the one that boots.
 fn lives(machine: &mut Machine, further_cores: usize) -> Result<()> {
-    let Some(report) = judged(machine, Run::story)? else { return Ok(()) };
+    let Some(report) = judged(machine, |run, machine| run.story(machine, Family::USUAL))? else {
+        return Ok(());
+    };
     negotiated(machine)?;
     for name in ["hp-evt", "drmem-v2", "drconf-memory"] {
         ensure!(option(machine, name) == (1, 1), "{name}: {:?}", option(machine, name));
@@ -192,7 +194,7 @@ fn without_hp_evt(machine: &mut Machine) -> Result<()> {
 
 /// The older form of the memory node.
 fn without_drmem_v2(machine: &mut Machine) -> Result<()> {
-    if judged(machine, Run::story)?.is_none() {
+    if judged(machine, |run, machine| run.story(machine, Family::USUAL))?.is_none() {
         return Ok(());
     }
     ensure!(option(machine, "drmem-v2") == (0, 0), "drmem-v2: {:?}", option(machine, "drmem-v2"));
