@@ -177,9 +177,10 @@ const fn is_armed(bits: u64, mask: u64) -> bool {
     bits & mask & UNARMED == 0
 }
 
-/// What lies behind the signature.
-fn behind(range: MemoryRange) -> MemoryRange {
-    MemoryRange { base: range.base + SIGNATURE_ROOM, size: range.size - SIGNATURE_ROOM }
+/// What lies behind the signature, from a multiple of the stride on. Nothing where that is beyond the range.
+fn behind(range: MemoryRange, stride: u64) -> MemoryRange {
+    let room = SIGNATURE_ROOM.max(stride);
+    MemoryRange { base: range.base.saturating_add(room), size: range.size.saturating_sub(room) }
 }
 
 /// A device, and what is needed to use it and to tell of it.
@@ -331,7 +332,7 @@ impl<M: Machine> Device<'_, M> {
         let words = self.machine.bare().load(range.base).ok_or_else(|| foreign(range))?;
         let found = Signature::find(words);
         let kept = match found.stride_at(range.base) {
-            Some(stride) => self.machine.bare().check_pages(behind(range), stride),
+            Some(stride) => self.machine.bare().check_pages(behind(range, stride), stride),
             None => Some(MemoryReport::default()),
         };
         let kept = kept.ok_or_else(|| foreign(range))?;
@@ -350,7 +351,7 @@ impl<M: Machine> Device<'_, M> {
         let mut signature = Signature { lives: found.lives().saturating_add(1), base: range.base, stride: 0 };
         // Until all of the pattern is there, nobody is to look for it.
         self.sign(range, signature)?;
-        let (record, held) = try_block(self.machine.bare(), self.drc, behind(range), stride);
+        let (record, held) = try_block(self.machine.bare(), self.drc, behind(range, stride), stride);
         self.say(&record);
         held?;
         signature.stride = stride;

@@ -23,6 +23,8 @@ pub enum Step {
     UnplugNvdimm,
     /// Plugging a DIMM, or resetting, after a core went away.
     AfterCore,
+    /// Plugging a PCI host bridge just when another went away.
+    AfterPhb,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -51,6 +53,7 @@ impl fmt::Display for Step {
             Self::UnplugPhb => "unplugging a PCI host bridge",
             Self::UnplugNvdimm => "unplugging an NVDIMM",
             Self::AfterCore => "plugging or resetting after a core went away",
+            Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::PowerDown => "powering down",
         })
     }
@@ -82,12 +85,18 @@ const DOUBLE_FREE: &str =
 const AFTER_CORE: &str =
     "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
 
+const DUPLICATE_LIOBN: &str =
+    "aborts when a PCI host bridge is plugged just after one of the same index went away: duplicate LIOBN";
+
 /// The list. A range holds only versions in which the crash was seen.
 pub const DEFECTS: &[Defect] = &[
     Defect::only_in(Version::new(10, 0, 13), Step::UnplugCore, DOUBLE_FREE),
     Defect::only_in(Version::new(7, 2, 22), Step::AfterCore, AFTER_CORE),
     Defect::only_in(Version::new(10, 0, 2), Step::AfterCore, AFTER_CORE),
     Defect::only_in(Version::new(10, 0, 13), Step::AfterCore, AFTER_CORE),
+    Defect::only_in(Version::new(7, 2, 22), Step::AfterPhb, DUPLICATE_LIOBN),
+    Defect::only_in(Version::new(10, 0, 13), Step::AfterPhb, DUPLICATE_LIOBN),
+    Defect::only_in(Version::new(11, 1, 3), Step::AfterPhb, DUPLICATE_LIOBN),
 ];
 
 /// The defect that explains a crash of this QEMU after these steps.

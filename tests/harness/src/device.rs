@@ -65,7 +65,7 @@ impl Kind {
 
     /// Whether QMP has a list that names such devices.
     pub const fn is_listed(self) -> bool {
-        matches!(self, Self::Dimm(_) | Self::Core)
+        matches!(self, Self::Dimm(_) | Self::Core | Self::Nvdimm(_))
     }
 }
 

@@ -69,7 +69,8 @@ fn a_place_without_room_is_none() {
     let unit = read(&properties()).expect("well-formed");
     let range = unit.range(0x5000_0000).expect("room");
     assert_eq!(range, MemoryRange { base: 0x5000_0000, size: 4 * BLOCK });
-    assert_eq!(behind(range), MemoryRange { base: 0x5001_0000, size: 4 * BLOCK - SIGNATURE_ROOM });
+    assert_eq!(behind(range, 4 << 10), MemoryRange { base: 0x5001_0000, size: 4 * BLOCK - SIGNATURE_ROOM });
+    assert_eq!(behind(range, 1 << 20), MemoryRange { base: 0x5010_0000, size: 4 * BLOCK - (1 << 20) });
     assert_eq!((unit.range(0x5000_0008), unit.range(u64::MAX - BLOCK + 1)), (None, None));
 }
 

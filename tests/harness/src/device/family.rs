@@ -24,8 +24,6 @@ impl Family {
     pub const ALL: &'static [Self] = &[Self::Memory, Self::Cpu, Self::Pci, Self::Phb, Self::Pmem];
     /// Those that come and go in every QEMU.
     pub const USUAL: &'static [Self] = &[Self::Memory, Self::Cpu];
-    /// Those that the race lab knows.
-    pub const RACED: &'static [Self] = &[Self::Memory, Self::Cpu];
 
     /// Its name.
     pub const fn word(self) -> &'static str {

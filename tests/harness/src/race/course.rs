@@ -64,8 +64,10 @@ pub enum Again {
     Stays,
     /// It went, and did not come back.
     Gone,
-    /// QEMU did not want to try.
+    /// QEMU refused at once to plug it again.
     Refused,
+    /// QEMU refused at once to unplug it: it knows no way.
+    Never,
 }
 
 /// The notes of a race.
@@ -203,7 +205,9 @@ impl Course {
         kind: Kind,
         by_tree: bool,
     ) -> Result<(), Stop> {
-        self.steps.push(Step::Plug);
+        // A host bridge that was asked for may be on its way out; QEMU may not have told of its end yet.
+        let leaving = self.runners.iter().any(|runner| runner.kind == kind && !runner.asked.is_empty());
+        self.steps.push(if kind == Kind::Phb && leaving { Step::AfterPhb } else { Step::Plug });
         let since = machine.transcript().mark();
         let (connectors, refused) = match device::plug(machine, id, kind) {
             Ok(connectors) => (connectors, None),
@@ -225,9 +229,14 @@ impl Course {
         Ok(())
     }
 
-    fn reset(&mut self, machine: &mut Machine, kind: Kind) -> Result<(), Stop> {
+    /// Whether a device of this kind has gone already.
+    fn went(&self, machine: &Machine, kind: Kind) -> bool {
         let gone = |runner: &Runner| machine.events().iter().any(|event| is_deletion(event, runner.id));
-        if kind == Kind::Core && self.runners.iter().any(gone) {
+        self.runners.iter().any(|runner| runner.kind == kind && gone(runner))
+    }
+
+    fn reset(&mut self, machine: &mut Machine, kind: Kind) -> Result<(), Stop> {
+        if kind == Kind::Core && self.went(machine, kind) {
             self.steps.push(Step::AfterCore);
         }
         machine.tell("system_reset");
@@ -258,7 +267,7 @@ impl Course {
             self.steps.push(Step::unplug(kind));
             let asked = ask(machine, id)?;
             if asked.refused.is_some() {
-                return Ok(Some(Again::Refused));
+                return Ok(Some(Again::Never));
             }
             if !is_gone(machine, id, &asked)? {
                 return Ok(Some(Again::Stays));
@@ -273,7 +282,7 @@ impl Course {
     }
 
     fn plug_again(&mut self, machine: &mut Machine, id: &str, kind: Kind) -> Result<Again, Stop> {
-        self.steps.push(Step::Plug);
+        self.steps.push(if kind == Kind::Phb { Step::AfterPhb } else { Step::Plug });
         let from = machine.transcript().mark();
         match device::plug(machine, id, kind) {
             Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(Again::Refused),

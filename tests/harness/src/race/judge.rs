@@ -116,12 +116,22 @@ impl Case<'_> {
             asked.refused.is_some()
                 || self.events.iter().skip(asked.events).any(|event| is_end(event, runner.id))
         };
+        if let Some(words) = self.cannot_unplug(runner) {
+            let detail = format!("QEMU does not unplug {}: {words}", runner.kind.connector());
+            return Finding::other(PROPERTY, runner.id, Verdict::Skip, detail);
+        }
         if runner.asked.iter().all(ended) {
             Finding::pass(PROPERTY, runner.id)
         } else {
             let detail = "neither DEVICE_DELETED nor a refusal came";
             Finding::broken(PROPERTY, runner.id, Class::StuckUnplug, detail)
         }
+    }
+
+    /// QEMU's words, where it refused every request for a device, and the last one too when nothing else was on its way.
+    fn cannot_unplug<'r>(&self, runner: &'r Runner) -> Option<&'r str> {
+        let words = runner.asked.first()?.refused.as_deref()?;
+        (runner.again == Some(Again::Never)).then_some(words)
     }
 
     /// Property 8: after a reset the queue is empty. What was plugged before it is told by the tree.
@@ -200,9 +210,11 @@ fn plugged_again(runner: &Runner, again: Again) -> Finding {
     const PROPERTY: &str = "can be plugged again";
     let (class, detail) = match again {
         Again::Taken => return Finding::pass(PROPERTY, runner.id),
+        // There is nothing to ask for where nothing can be unplugged; a request in the window says so aloud.
+        Again::Never => return Finding::pass("stays, as QEMU cannot unplug it", runner.id),
         Again::Stays => (Class::StuckUnplug, "it does not go"),
         Again::Gone => (Class::LostEvent, "it went, and when it was plugged again the guest did not take it"),
-        Again::Refused => (Class::StuckUnplug, "QEMU refuses to try"),
+        Again::Refused => (Class::StuckUnplug, "QEMU refuses to plug it again"),
     };
     Finding::broken(PROPERTY, runner.id, class, detail)
 }

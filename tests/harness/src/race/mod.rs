@@ -46,7 +46,7 @@ impl Scenario {
     /// Every scenario that there is, by kind, action and window.
     pub fn all() -> Vec<Self> {
         let mut all = Vec::new();
-        for &family in Family::RACED {
+        for &family in Family::ALL {
             for &action in Action::ALL {
                 all.extend(Window::ALL.iter().map(|&window| Self { family, action, window }));
             }
