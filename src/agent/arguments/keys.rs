@@ -1,6 +1,6 @@
 //! The table of boot arguments: for each its form, its help and its reader.
 
-use super::{Arguments, Crash, CrashKind, MemTest, Print, Then, Until};
+use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Then, Until};
 use crate::agent::station::{Holds, Station};
 use crate::log::Field;
 use crate::papr::option_vectors::{OptionVector, Override, parse_list};
@@ -112,6 +112,12 @@ pub(super) const KEYS: &[Key] = &[
         "memtest=4k|64k|1m|none",
         "the stride of the test of plugged memory; default 4k",
         |to, text| put(&mut to.memtest, choice(MemTest::ALL, text)),
+    ),
+    value(
+        "pmem",
+        "pmem=careful|bold",
+        "bold writes to persistent memory that says that it cannot keep anything; careful, the default, only reads it",
+        |to, text| put(&mut to.pmem, choice(Manners::ALL, text)),
     ),
     value(
         "print",
