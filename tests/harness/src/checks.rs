@@ -101,8 +101,8 @@ fn refused(device: &Plugged) -> Option<Finding> {
     Some(Finding::other(property, &device.id, verdict, format!("QEMU refuses it: {words}")))
 }
 
-/// What QEMU says of a device that it was built without, or that it has and cannot plug.
-const LACKS: [&str; 3] = ["is not a valid device model name", "not support", "unsupported"];
+/// What QEMU says of a device that it was built without, that it has and cannot plug, or that it was told not to have.
+const LACKS: [&str; 4] = ["is not a valid device model name", "not support", "unsupported", "=off' was set"];
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
     let begins = device.entries(transcript).filter_map(|entry| match entry.record {

@@ -373,6 +373,7 @@ fn only_what_a_qemu_lacks_excuses_a_plug_that_it_refuses() {
     };
     assert_eq!(refused("'ivshmem-plain' is not a valid device model name"), Verdict::Skip);
     assert_eq!(refused("PHB hotplug not supported for this machine"), Verdict::Skip);
+    assert_eq!(refused("nvdimm device found but 'nvdimm=off' was set"), Verdict::Skip);
     assert_eq!(refused("PCI: slot 5 function 0 already occupied"), Verdict::Fail);
 }
 

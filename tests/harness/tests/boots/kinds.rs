@@ -2,7 +2,7 @@
 
 use crate::case::Case;
 use crate::hands::{ARMED, HOLD_ARMED, arm, leave, take};
-use crate::seen::{all, find, judged, reach};
+use crate::seen::{all, find, judged, negotiated, reach};
 use anyhow::{Result, ensure};
 use paprika::log::{Learned, Record, Request};
 use paprika_harness::defects::Step;
@@ -33,6 +33,7 @@ fn every_kind(machine: &mut Machine) -> Result<()> {
     let Some(report) = judged(machine, |run, machine| run.story(machine, Family::ALL))? else {
         return Ok(());
     };
+    negotiated(machine)?;
     let kinds: BTreeSet<_> = report.devices.iter().map(|device| device.kind.connector().0).collect();
     ensure!(kinds.len() == Family::ALL.len(), "kinds: {kinds:?}");
     for device in &report.devices {

@@ -19,7 +19,6 @@ const CPUS: [&str; 3] = ["power8", "power9", "power10"];
 
 pub(crate) fn cases(qemu: &Qemu) -> Vec<Case> {
     let mut cases = vec![
-        Case::new("run", HOLDS, run).under_slof(),
         Case::new("run", HOLDS, run),
         Case::new("256M", HOLDS, run).on(|setup| setup.memory = "256M".into()),
         Case::new("four-cpus", HOLDS, four_cpus).on(|setup| setup.cpus = "4,maxcpus=8".into()),
