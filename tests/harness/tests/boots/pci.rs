@@ -5,7 +5,7 @@ use crate::hands::{ARMED, HOLD_ARMED, arm, leave, plugged_when_armed, poll, take
 use crate::seen::{all, ends, find, judged, reach, told};
 use anyhow::{Result, ensure};
 use paprika::log::{Outcome, Record, Request, Verdict as GuestVerdict};
-use paprika_harness::defects::{Step, XHCI};
+use paprika_harness::defects::{Step, XHCI, sticky};
 use paprika_harness::device::{self, E1000, Kind, VIRTIO};
 use paprika_harness::machine::Machine;
 use paprika_harness::qmp::QmpError;
@@ -140,8 +140,11 @@ fn xhci(machine: &mut Machine) -> Result<()> {
 /// A function comes and goes; this guest's driver for it is `driver`.
 fn comes_and_goes(machine: &mut Machine, model: &'static str, driver: &str) -> Result<()> {
     let outcome = judged(machine, |run, machine| {
-        run.patience = Duration::from_millis(500);
-        plugged_when_armed(run, machine, &[("function", Kind::Pci(model))])?;
+        let kind = Kind::Pci(model);
+        if sticky(machine.version(), kind).is_some() {
+            run.patience = Duration::from_millis(500);
+        }
+        plugged_when_armed(run, machine, &[("function", kind)])?;
         run.turn_to(Step::UnplugPci);
         run.unplug(machine, "function")?;
         leave(run, machine)

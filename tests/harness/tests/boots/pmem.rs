@@ -20,6 +20,8 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 const UUID: &str = "75a3cdd7-6a2f-4791-8d15-fe0a920e8e9e";
+/// Where the guest waits for what comes.
+const IDLE: &str = "idle";
 /// The last bytes of the metadata, as the host wrote them.
 const METADATA: [u8; 8] = *b"metadata";
 /// What a guest of ours leaves at the start.
@@ -27,7 +29,7 @@ const SIGNATURE: [u8; 8] = *b"Paprika!";
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
-        Case::new("nvdimm-reset", QUICK, found_after_a_reset),
+        Case::new("nvdimm-reset", format!("{QUICK} hold={ARMED},{IDLE}#1"), found_after_a_reset),
         Case::new("nvdimm-too-small", QUICK, too_small),
         Case::new("nvdimm-flush", QUICK, flush),
         Case::new("nvdimm-read-only", HOLD_ARMED, only_read),
@@ -53,12 +55,17 @@ fn found_after_a_reset(machine: &mut Machine) -> Result<()> {
     let taken = |record: &Record<'_>| matches!(record, Record::Done { drc, request: Request::Add, .. } if connectors.contains(drc));
     machine.go()?;
     machine.wait_for_record("that it is taken", Mark::default(), taken)?;
+    // A guest that is reset while it speaks loses a line.
+    machine.wait_for_hold(IDLE, Mark::default())?;
 
     let reset = machine.transcript().mark();
     machine.execute("system_reset", json!({}))?;
     machine.wait_for_hold(ARMED, reset)?;
     machine.go()?;
-    machine.wait_for_record("that it is taken again", reset, taken)?;
+    machine.wait_for_hold(IDLE, reset)?;
+    machine.go()?;
+    let again = machine.transcript().says(reset, taken);
+    ensure!(again, "the guest does not take it after the reset");
     power_down(machine)?;
     content(machine)?;
 
