@@ -124,6 +124,7 @@ impl<M: Machine> Guest<M> {
                 return Ok(());
             }
         };
+        let failed = self.tally.failed;
         let mut campaign = Campaign::new(plan);
         let mut last: Option<Outcome> = None;
         let mut place = 0;
@@ -136,7 +137,10 @@ impl<M: Machine> Guest<M> {
                 Task::Undo(request, index) => self.carry_out(request, index, Learned::Event, Some(number))?,
             });
         }
-        if !campaign.is_complete() {
+        if campaign.is_complete() {
+            // What was passed over on the way to a count that was reached is no failure.
+            self.tally.failed = failed;
+        } else {
             // Who was told to refuse has done what it was told.
             let told = self.arguments.policy != Rules::default();
             let severity = if told { Severity::Minor } else { Severity::Major };

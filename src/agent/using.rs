@@ -2,11 +2,12 @@
 
 mod pci;
 
+use super::arguments::Manners;
 use super::connectors::Errand;
 use super::guest::Guest;
 use super::resources::cpu::Threads;
 use super::resources::memory;
-use super::resources::pmem::{Device, Unit};
+use super::resources::pmem::{Device, Trial, Unit};
 use super::station::Station;
 use crate::log::{Hex, Record, Severity};
 use crate::machine::Machine;
@@ -127,11 +128,12 @@ impl<M: Machine> Guest<M> {
         if let Some(fragment) = &errand.fragment {
             self.facts.know_pmem(errand.index, Unit::of_fragment(fragment)?);
         }
-        let stride = self.arguments.memtest.stride();
+        let trial =
+            Trial { stride: self.arguments.memtest.stride(), bold: self.arguments.pmem == Manners::Bold };
         let device = self.facts.pmem_mut(errand.index);
         let device = device.ok_or_else(|| "nothing says what the device is like".to_string())?;
         let (machine, unit) = (&mut self.machine, &device.unit);
-        device.bound = Some(Device { machine, drc: errand.index, unit }.start(stride)?);
+        device.bound = Some(Device { machine, drc: errand.index, unit }.start(trial)?);
         Ok(())
     }
 
