@@ -2,6 +2,7 @@
 
 use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Then, Until};
 use crate::agent::station::{Holds, Station};
+use crate::hotplug::policy::Rules;
 use crate::log::Field;
 use crate::papr::option_vectors::{OptionVector, Override, parse_list};
 use alloc::format;
@@ -112,6 +113,13 @@ pub(super) const KEYS: &[Key] = &[
         "memtest=4k|64k|1m|none",
         "the stride of the test of plugged memory; default 4k",
         |to, text| put(&mut to.memtest, choice(MemTest::ALL, text)),
+    ),
+    value(
+        "policy",
+        "policy=[add:|remove:][<kind>:]<policy>[@<n>],...",
+        "how to treat what the host asks for: accept, refuse, refuse-by-configuring, ignore, late:<ms>, half:<calls>, \
+         unasked, twice, touch; @n: only the nth connector of a request; the last that fits counts",
+        |to, text| put(&mut to.policy, Rules::parse(text)),
     ),
     value(
         "pmem",
