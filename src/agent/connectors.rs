@@ -148,7 +148,13 @@ impl<M: Machine> Guest<M> {
         };
         self.inventory.conclude(index, request, learned, &end);
         self.forget_behind(index, kind, end.outcome);
-        self.done(index, kind, request, &end);
+        if manner.is_half() {
+            // It is left there because the host wants to see that.
+            self.tally.done += 1;
+            self.say_done(index, kind, request, &end);
+        } else {
+            self.done(index, kind, request, &end);
+        }
         Ok(end.outcome)
     }
 
@@ -228,13 +234,17 @@ impl<M: Machine> Guest<M> {
         self.say(&Record::Begin { drc, kind, request, learned, event });
     }
 
+    fn say_done(&mut self, drc: DrcIndex, kind: DrcKind, request: Request, end: &Conclusion) {
+        let reason = end.reason.as_str().into();
+        self.say(&Record::Done { drc, kind, request, outcome: end.outcome, reason });
+    }
+
     fn done(&mut self, drc: DrcIndex, kind: DrcKind, request: Request, end: &Conclusion) {
         match end.outcome {
             Outcome::Failed | Outcome::Stuck => self.tally.failed += 1,
             _ => self.tally.done += 1,
         }
-        let reason = end.reason.as_str().into();
-        self.say(&Record::Done { drc, kind, request, outcome: end.outcome, reason });
+        self.say_done(drc, kind, request, end);
         if end.outcome == Outcome::Stuck {
             let detail = format!("{drc} is left {}", end.state);
             self.problem(Severity::Major, "connector", detail);

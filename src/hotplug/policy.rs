@@ -138,6 +138,11 @@ impl Manner {
         !matches!(self, Self::Refuse | Self::RefuseByConfiguring | Self::Ignore | Self::Half(_))
     }
 
+    /// Whether it is to leave a connector where it is on its way.
+    pub const fn is_half(self) -> bool {
+        matches!(self, Self::Half(_))
+    }
+
     /// What the guest does on its own when a request has ended so.
     pub fn then(self, request: Request, outcome: Outcome) -> Option<Request> {
         let unasked = self == Self::Unasked && (request, outcome) == (Request::Add, Outcome::Taken);

@@ -27,6 +27,8 @@ pub enum Step {
     PlugOnOccupied,
     /// Letting the guest write to memory that can only be read.
     WriteReadOnly,
+    /// Asking once more for a DIMM of which the guest gave a part back and kept a part.
+    UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
     /// Asking the guest to end.
@@ -59,6 +61,7 @@ impl fmt::Display for Step {
             Self::AfterCore => "plugging or resetting after a core went away",
             Self::PlugOnOccupied => "plugging a PCI function where another one is",
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
+            Self::UnplugTorn => "asking for a DIMM of which the guest has given a part back",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::PowerDown => "powering down",
         })
@@ -99,6 +102,8 @@ const DOUBLE_FREE: &str =
 const AFTER_CORE: &str =
     "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
 
+const TORN_DIMM: &str = "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which the guest has \
+                         given one block back and kept another";
 const DUPLICATE_LIOBN: &str =
     "aborts when a PCI host bridge is plugged just after one of the same index went away: duplicate LIOBN";
 
@@ -112,6 +117,9 @@ pub const DEFECTS: &[Defect] = &[
     Defect::always_in(Version::new(10, 0, 13), Step::PlugOnOccupied, OCCUPIED),
     Defect::always_in(Version::new(11, 1, 3), Step::PlugOnOccupied, OCCUPIED),
     Defect::always_in(Version::new(7, 2, 22), Step::WriteReadOnly, READ_ONLY),
+    Defect::always_in(Version::new(7, 2, 22), Step::UnplugTorn, TORN_DIMM),
+    Defect::always_in(Version::new(10, 0, 13), Step::UnplugTorn, TORN_DIMM),
+    Defect::always_in(Version::new(11, 1, 3), Step::UnplugTorn, TORN_DIMM),
     Defect::only_in(Version::new(7, 2, 22), Step::AfterPhb, DUPLICATE_LIOBN),
     Defect::only_in(Version::new(10, 0, 13), Step::AfterPhb, DUPLICATE_LIOBN),
     Defect::only_in(Version::new(11, 1, 3), Step::AfterPhb, DUPLICATE_LIOBN),

@@ -12,6 +12,7 @@ mod lives;
 mod matrix;
 mod pci;
 mod pmem;
+mod policies;
 mod seen;
 mod terminal;
 mod vectors;
@@ -42,6 +43,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         kinds::cases(),
         pci::cases(),
         pmem::cases(),
+        policies::cases(),
         vectors::cases(),
         endings::cases(),
         arguments::cases(),
