@@ -94,13 +94,19 @@ fn refused(device: &Plugged) -> Option<Finding> {
     let words = device.refusal.as_ref()?;
     let property = if device.stage == Stage::Refused { "plug" } else { "unplug" };
     // Only what this QEMU does not have or cannot do is excused; no plug is refused for another reason.
-    let lacks = property == "unplug" || LACKS.iter().any(|lack| words.contains(lack));
+    let lacks = property == "unplug" || is_lacking(words);
     let verdict = if lacks { Verdict::Skip } else { Verdict::Fail };
     Some(Finding::other(property, &device.id, verdict, format!("QEMU refuses it: {words}")))
 }
 
 /// What QEMU says of a device that it was built without, or that it has and cannot plug.
-const LACKS: [&str; 3] = ["is not a valid device model name", "not support", "unsupported"];
+const LACKS: [&str; 4] =
+    ["is not a valid device model name", "not support", "unsupported", "has not been found"];
+
+/// Whether QEMU's words say that it lacks what it was asked for.
+pub fn is_lacking(words: &str) -> bool {
+    LACKS.iter().any(|lack| words.contains(lack))
+}
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
     let begins = transcript.entries_since(device.since).filter_map(|entry| match entry.record {

@@ -6,6 +6,7 @@
 //! Devices may follow each other on one connector. What the guest says is about connectors, so who is meant follows from
 //! the order: the guest is told of devices in the order in which they were plugged.
 
+mod profile;
 mod reach;
 mod witnesses;
 
@@ -79,35 +80,6 @@ impl Case<'_> {
         self.transcript.last_boot().max(runner.since)
     }
 
-    /// The profile: whether QEMU takes a device that is plugged before the guest has negotiated.
-    fn is_plugged(&self, runner: &Runner) -> Finding {
-        const PROPERTY: &str = "is plugged";
-        let early = self.expect.refuses_early().filter(|_| runner.by_tree);
-        match (&runner.refused, runner.later, early) {
-            (None, _, Some(true)) => {
-                let detail = format!("QEMU took it before CAS, which {} does not", self.expect);
-                Finding::broken(PROPERTY, runner.id, Class::WrongAnswer, detail)
-            }
-            (None, ..) => Finding::pass(PROPERTY, runner.id),
-            (Some(_), Some(Again::Taken), Some(true) | None) if runner.by_tree => {
-                Finding::pass("is refused before CAS, and taken after it", runner.id)
-            }
-            (Some(words), Some(Again::Taken), Some(false)) => {
-                let detail = format!("QEMU takes it only after CAS, which {} does not: {words}", self.expect);
-                Finding::broken(PROPERTY, runner.id, Class::WrongAnswer, detail)
-            }
-            (Some(words), later, _) => {
-                let after = match later {
-                    Some(Again::Taken) => "; later it took it",
-                    Some(_) => ", and later as well",
-                    None => "",
-                };
-                let detail = format!("QEMU refuses it{after}: {words}");
-                Finding::other(PROPERTY, runner.id, Verdict::Skip, detail)
-            }
-        }
-    }
-
     /// Property 4: each request to unplug ends, with DEVICE_DELETED, with an event that tells of a refusal, or with a
     /// refusal at once.
     fn request_ends(&self, runner: &Runner) -> Finding {
@@ -149,27 +121,6 @@ impl Case<'_> {
             None => Finding::pass(PROPERTY, "the queue"),
             Some(detail) => Finding::broken(PROPERTY, "the queue", Class::Ghost, detail),
         })
-    }
-
-    /// The profile: whether the machine is reset by CAS.
-    fn boots(&self) -> Option<Finding> {
-        const PROPERTY: &str = "boots as often as the host wants";
-        let (boots, wanted) = (self.transcript.boots(), 1 + self.course.resets);
-        let early = self.course.runners.iter().any(|runner| runner.by_tree && runner.refused.is_none());
-        match (boots > wanted, self.expect) {
-            (true, Expect::Auto | Expect::CasReboot) => {
-                Some(Finding::pass("is reset by CAS and boots again", "the guest"))
-            }
-            (true, _) => {
-                let detail = format!("it booted {boots} times, not {wanted}");
-                Some(Finding::broken(PROPERTY, "the guest", Class::WrongAnswer, detail))
-            }
-            (false, Expect::CasReboot) if early => {
-                let detail = "CAS did not reset the machine, although something was plugged before it";
-                Some(Finding::broken(PROPERTY, "the guest", Class::WrongAnswer, detail))
-            }
-            (false, _) => Some(Finding::pass(PROPERTY, "the guest")),
-        }
     }
 
     /// Property 6: QEMU neither dies nor hangs.
@@ -217,6 +168,11 @@ fn plugged_again(runner: &Runner, again: Again) -> Finding {
         Again::Refused => (Class::StuckUnplug, "QEMU refuses to plug it again"),
     };
     Finding::broken(PROPERTY, runner.id, class, detail)
+}
+
+/// Which profile this QEMU fits to, as far as this race shows it.
+pub fn seen(case: &Case<'_>) -> Option<Expect> {
+    case.seen()
 }
 
 /// What became of the device that the race is about, in two or three words for a cell of a table.

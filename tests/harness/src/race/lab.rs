@@ -3,7 +3,7 @@
 use super::Scenario;
 use super::course::Course;
 use super::expect::Expect;
-use super::judge::{Case, judge, summary};
+use super::judge::{Case, judge, seen, summary};
 use crate::machine::{Machine, Watcher};
 use crate::qemu::command::Setup;
 use crate::stop::Stop;
@@ -25,6 +25,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// What became of the device, in two or three words.
     pub summary: String,
+    /// Which profile QEMU fits to, where the race shows it.
+    pub seen: Option<Expect>,
     /// How long it took, from the start of QEMU to the verdict.
     pub took: Duration,
     /// Where the evidence is, if it was kept.
@@ -39,6 +41,7 @@ impl Outcome {
             verdict: Verdict::Skip,
             findings: vec![finding],
             summary: "-".to_owned(),
+            seen: None,
             took: Duration::ZERO,
             evidence: None,
         }
@@ -54,7 +57,7 @@ impl Outcome {
 }
 
 /// Runs one race. `watcher` sees it happen.
-pub fn run(scenario: Scenario, base: &Setup, limit: Duration, watcher: Watcher) -> Outcome {
+pub fn run(scenario: Scenario, base: &Setup, limit: Duration, expect: Expect, watcher: Watcher) -> Outcome {
     if let Some(reason) = scenario.skipped(base.firmware) {
         return Outcome::skipped(scenario, reason);
     }
@@ -65,24 +68,37 @@ pub fn run(scenario: Scenario, base: &Setup, limit: Duration, watcher: Watcher) 
         Err(stop) => return broken(scenario, &stop, begin),
     };
     let mut course = Course::default();
-    let stop = course.run(&mut machine, &scenario).err();
+    let mut stop = course.run(&mut machine, &scenario).err();
+    if stop.is_none() && course.was_put_off() {
+        match without_ov6(scenario, base, begin + limit) {
+            Ok(taken) => course.without_ov6 = Some(taken),
+            Err(reason) => stop = Some(reason),
+        }
+    }
     let case = Case {
         course: &course,
         transcript: machine.transcript(),
         events: machine.events(),
         stop: stop.as_ref(),
         version: machine.version(),
-        expect: Expect::Auto,
+        expect,
     };
     let findings = judge(&case);
     Outcome {
         scenario,
         verdict: worst(&findings),
         summary: summary(&case),
+        seen: seen(&case),
         findings,
         took: begin.elapsed(),
         evidence: setup.keep.then(|| machine.directory().to_owned()),
     }
+}
+
+/// Whether QEMU takes a device after a CAS without option vector 6.
+fn without_ov6(scenario: Scenario, base: &Setup, until: Instant) -> Result<bool, Stop> {
+    let mut machine = Machine::launch(&Scenario::setup_without_ov6(base), until, Box::new(|_| {}))?;
+    Course::takes_without_ov6(&mut machine, scenario.kind())
 }
 
 fn broken(scenario: Scenario, stop: &Stop, begin: Instant) -> Outcome {
@@ -92,6 +108,7 @@ fn broken(scenario: Scenario, stop: &Stop, begin: Instant) -> Outcome {
         verdict: stop.verdict(),
         findings: vec![finding],
         summary: "-".to_owned(),
+        seen: None,
         took: begin.elapsed(),
         evidence: None,
     }
@@ -102,6 +119,7 @@ pub fn run_all(
     scenarios: &[Scenario],
     base: &Setup,
     limit: Duration,
+    expect: Expect,
     jobs: usize,
     done: &(dyn Fn(&Outcome) + Sync),
 ) -> Vec<Outcome> {
@@ -116,7 +134,7 @@ pub fn run_all(
                     if crate::signals::asked_to_end() {
                         return;
                     }
-                    let outcome = run(scenario, base, limit, Box::new(|_| {}));
+                    let outcome = run(scenario, base, limit, expect, Box::new(|_| {}));
                     done(&outcome);
                     // A thread that panicked has taken its own outcome with it, and nobody else's.
                     outcomes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((at, outcome));

@@ -104,6 +104,14 @@ impl Scenario {
         setup.append.push(format!("hold={} memtest=1m", self.window.holds()));
         setup
     }
+
+    /// The machine whose guest idles after a CAS without option vector 6.
+    pub fn setup_without_ov6(base: &Setup) -> Setup {
+        let mut setup = base.clone();
+        setup.append.push("hold=idle#1 ov6=none".to_owned());
+        setup.keep = false;
+        setup
+    }
 }
 
 impl fmt::Display for Scenario {

@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use super::action::Action;
+use super::expect;
 use super::lab::Outcome;
 use super::window::Window;
 use crate::render::{Colour, table};
@@ -23,6 +24,9 @@ pub fn text(outcomes: &[Outcome], colour: Colour) -> String {
         let _ = writeln!(text, "SKIP: {count} races: {reason}");
     }
     let _ = write!(text, "{}", count(outcomes));
+    if let Some(line) = expect::told(outcomes.iter().filter_map(|outcome| outcome.seen)) {
+        let _ = write!(text, "\n{line}");
+    }
     text
 }
 
@@ -138,6 +142,7 @@ fn race(outcome: &Outcome) -> Value {
         "name": outcome.scenario.name(),
         "verdict": outcome.verdict.word(),
         "summary": outcome.summary,
+        "seen": outcome.seen.map(expect::Expect::word),
         "milliseconds": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
         "findings": outcome.findings.iter().map(finding).collect::<Vec<_>>(),
         "evidence": outcome.evidence,
@@ -211,6 +216,7 @@ mod tests {
             verdict: crate::verdict::worst(&findings),
             findings,
             summary: "tree".into(),
+            seen: None,
             took: Duration::from_millis(120),
             evidence: None,
         }
