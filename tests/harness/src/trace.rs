@@ -86,6 +86,11 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     (to_year + (153 * month + 2) / 5 + day).checked_sub(719_469)
 }
 
+/// Whether a trace tells of connectors, and is whole: on a full disk its last line is cut.
+pub fn is_telling(log: &str) -> bool {
+    log.ends_with('\n') && events(log).any(|event| event.name.starts_with("spapr_drc_"))
+}
+
 /// Every event of a trace, in order.
 pub fn events(log: &str) -> impl Iterator<Item = TraceEvent<'_>> {
     log.lines().filter_map(TraceEvent::parse)
@@ -93,7 +98,7 @@ pub fn events(log: &str) -> impl Iterator<Item = TraceEvent<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{TraceEvent, events, since_1970};
+    use super::{TraceEvent, events, is_telling, since_1970};
     use paprika::papr::drc::DrcIndex;
 
     #[test]
@@ -136,6 +141,14 @@ mod tests {
             ["", "x", "1.x", "2026-11T1:2:3Z", "T", "1969-01-01T0:0:0Z", "1.é", "99999999999999999999.0"]
         {
             assert_eq!(since_1970(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_trace_without_connectors_or_without_its_end_tells_nothing() {
+        assert!(is_telling("1@2.3:spapr_drc_reset drc: 0x1\n"));
+        for log in ["", "x\n", "1@2.3:spapr_cas_continue \n", "1@2.3:spapr_drc_reset drc: 0x1\n1@2.3:spa"] {
+            assert!(!is_telling(log), "{log}");
         }
     }
 

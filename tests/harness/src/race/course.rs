@@ -229,11 +229,7 @@ impl Course {
         self.steps.push(if kind == Kind::Phb && leaving { Step::AfterPhb } else { Step::Plug });
         let since = machine.transcript().mark();
         let early = !has_negotiated(machine.transcript());
-        let (connectors, refused) = match device::plug(machine, id, kind) {
-            Ok(connectors) => (connectors, None),
-            Err(Stop::Qmp(QmpError::Refused { description, .. })) => (Vec::new(), Some(description)),
-            Err(stop) => return Err(stop),
-        };
+        let (connectors, refused) = add(machine, id, kind)?;
         let (asked, later, again) = (Vec::new(), None, None);
         let runner = Runner { id, kind, connectors, since, by_tree, early, refused, asked, later, again };
         self.runners.push(runner);
@@ -273,7 +269,7 @@ impl Course {
         if refused.is_none() {
             return Ok(None);
         }
-        device::clean_up(machine, id, kind)?;
+        clean_up(machine, id, kind)?;
         self.plug_again(machine, id, kind).map(Some)
     }
 
@@ -284,7 +280,9 @@ impl Course {
             return Ok(None);
         }
         let connectors = connectors.clone();
-        if self.settled.as_ref().is_some_and(|settled| settled.present.contains(id)) {
+        let present = self.settled.as_ref().and_then(|settled| settled.present.as_ref());
+        let deleted = |machine: &Machine| machine.events().iter().any(|event| is_deletion(event, id));
+        if present.map_or(!deleted(machine), |present| present.contains(id)) {
             self.steps.push(Step::unplug(kind));
             let asked = ask(machine, id)?;
             if asked.refused.is_some() {
@@ -298,23 +296,20 @@ impl Course {
                 |machine: &Machine| has_done(machine, &connectors, asked.at, Request::Remove).then_some(());
             machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
         }
-        device::clean_up(machine, id, kind)?;
+        clean_up(machine, id, kind)?;
         self.plug_again(machine, id, kind).map(Some)
     }
 
     fn plug_again(&mut self, machine: &mut Machine, id: &str, kind: Kind) -> Result<Again, Stop> {
         self.steps.push(if kind == Kind::Phb { Step::AfterPhb } else { Step::Plug });
         let from = machine.transcript().mark();
-        match device::plug(machine, id, kind) {
-            Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(Again::Refused),
-            Err(stop) => Err(stop),
-            Ok(connectors) => {
-                let done =
-                    |machine: &Machine| has_done(machine, &connectors, from, Request::Add).then_some(());
-                let came = machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
-                Ok(if came.is_some() { Again::Taken } else { Again::Gone })
-            }
+        let (connectors, refused) = add(machine, id, kind)?;
+        if refused.is_some() {
+            return Ok(Again::Refused);
         }
+        let done = |machine: &Machine| has_done(machine, &connectors, from, Request::Add).then_some(());
+        let came = machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
+        Ok(if came.is_some() { Again::Taken } else { Again::Gone })
     }
 
     fn power_down(&mut self, machine: &mut Machine) -> Result<(), Stop> {
@@ -327,6 +322,24 @@ impl Course {
 /// Whether the guest that runs last has negotiated.
 fn has_negotiated(transcript: &Transcript) -> bool {
     transcript.says(transcript.last_boot(), |record| matches!(record, Record::CasAnswer { .. }))
+}
+
+/// Plugs a device: the connectors that it hangs on, as far as anybody tells, or QEMU's words, where it refused.
+fn add(machine: &mut Machine, id: &str, kind: Kind) -> Result<(Vec<DrcIndex>, Option<String>), Stop> {
+    let before = machine.trace().len();
+    match device::add(machine, id, kind, &json!({})) {
+        Ok(()) => Ok((device::connectors(machine, id, kind, before)?, None)),
+        Err(Stop::Qmp(QmpError::Refused { description, .. })) => Ok((Vec::new(), Some(description))),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Removes what a device leaves behind. Where QEMU still needs that, the device is not gone, and cannot be plugged again.
+fn clean_up(machine: &mut Machine, id: &str, kind: Kind) -> Result<(), Stop> {
+    match device::clean_up(machine, id, kind) {
+        Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(()),
+        other => other,
+    }
 }
 
 /// Asks for a device; that QEMU refuses at once is an answer, too.

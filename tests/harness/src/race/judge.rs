@@ -6,8 +6,10 @@
 //! Devices may follow each other on one connector. What the guest says is about connectors, so who is meant follows from
 //! the order: the guest is told of devices in the order in which they were plugged.
 
+mod calls;
 mod profile;
 mod reach;
+mod reset;
 mod witnesses;
 
 use super::course::{Again, Asked, Course, Runner};
@@ -59,10 +61,14 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
             findings.extend(case.woken(connector, &tenants));
             findings.extend(tenants.last().map(|last| witnesses::agree(case, last, connector, settled)));
         }
+        findings.extend(course.runners.iter().filter_map(|runner| witnesses::hangs(runner, settled)));
         findings.extend(course.runners.iter().filter_map(|runner| witnesses::lists_agree(runner, settled)));
+        findings.extend(witnesses::silent(course, settled));
         findings.extend(case.queue_after_reset(settled));
+        findings.extend(case.connectors_after_reset(settled));
         findings.extend(case.boots());
     }
+    findings.extend([case.calls(), case.refused_calls()]);
     findings.extend(checks::of_log(case.transcript, case.stop.is_none()));
     findings.extend(checks::of_version(case.transcript));
     findings.push(case.end());
@@ -104,23 +110,6 @@ impl Case<'_> {
     fn cannot_unplug<'r>(&self, runner: &'r Runner) -> Option<&'r str> {
         let words = runner.asked.first()?.refused.as_deref()?;
         (runner.again == Some(Again::Never)).then_some(words)
-    }
-
-    /// Property 8: after a reset the queue is empty. What was plugged before it is told by the tree.
-    fn queue_after_reset(&self, settled: &Settled) -> Option<Finding> {
-        const PROPERTY: &str = "the queue is empty after a reset";
-        (self.course.resets > 0).then_some(())?;
-        let said = self.transcript.entries_between(self.transcript.last_boot(), Some(settled.at));
-        let mut early = said.filter_map(|entry| match entry.record {
-            Record::Event { number, resource, action, id, .. } => {
-                Some(format!("event {number}: {resource} {action} {id}"))
-            }
-            _ => None,
-        });
-        Some(match early.next() {
-            None => Finding::pass(PROPERTY, "the queue"),
-            Some(detail) => Finding::broken(PROPERTY, "the queue", Class::Ghost, detail),
-        })
     }
 
     /// Property 6: QEMU neither dies nor hangs.

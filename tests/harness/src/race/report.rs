@@ -20,6 +20,9 @@ pub fn text(outcomes: &[Outcome], colour: Colour) -> String {
             let _ = writeln!(text, "{}", crate::render::painted(&named(outcome, finding), colour));
         }
     }
+    for (note, count) in notes(outcomes) {
+        let _ = writeln!(text, "note: {count} races: {note}");
+    }
     for (reason, count) in skips(outcomes) {
         let _ = writeln!(text, "SKIP: {count} races: {reason}");
     }
@@ -34,10 +37,22 @@ fn named(outcome: &Outcome, finding: &Finding) -> Finding {
     Finding { subject: format!("{}: {}", outcome.scenario, finding.subject), ..finding.clone() }
 }
 
+/// What is worth knowing although nothing is wrong: witnesses that say nothing.
+fn notes(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
+    let mut notes = BTreeMap::new();
+    for finding in outcomes.iter().flat_map(|outcome| &outcome.findings) {
+        if finding.verdict == Verdict::Pass && !finding.detail.is_empty() {
+            *notes.entry(finding.detail.as_str()).or_default() += 1;
+        }
+    }
+    notes
+}
+
 fn skips(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
     let mut skips = BTreeMap::new();
     for outcome in outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skip) {
-        let reason = outcome.findings.first().map_or("", |finding| finding.detail.as_str());
+        let skip = outcome.findings.iter().find(|finding| finding.verdict == Verdict::Skip);
+        let reason = skip.map_or("", |finding| finding.detail.as_str());
         *skips.entry(reason).or_default() += 1;
     }
     skips
