@@ -20,7 +20,7 @@ use paprika::log::Record;
 use serde_json::{Value, json};
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -209,7 +209,12 @@ impl Machine {
     /// Says a line to the guest.
     pub fn say(&mut self, line: &str) -> Result<(), Stop> {
         self.tell(&format!("says `{line}` to the guest"));
-        Ok(self.console.say(line)?)
+        match self.console.say(line) {
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                Err(self.ended(&format!("`{line}`")))
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Shows the watcher what the host does.

@@ -37,6 +37,8 @@ pub struct Case<'c> {
     pub events: &'c [Event],
     /// Why the race stopped before its end.
     pub stop: Option<&'c Stop>,
+    /// Where QEMU crashed, or why nobody knows.
+    pub backtrace: Option<&'c str>,
     /// QEMU's version.
     pub version: Version,
     /// How this QEMU is to behave before the guest listens.
@@ -131,14 +133,11 @@ impl Case<'_> {
                     return Finding::other("known defect", subject, Verdict::ExpectedFail, defect.reason);
                 }
                 let last = steps.last().map(ToString::to_string).unwrap_or_default();
+                let backtrace = self.backtrace.map(|trace| format!("\n{trace}")).unwrap_or_default();
+                let detail = format!("while {last}: {stop}{backtrace}");
                 Finding {
                     class: crash.then_some(Class::HypervisorCrash),
-                    ..Finding::other(
-                        "lives to the end",
-                        subject,
-                        stop.verdict(),
-                        format!("while {last}: {stop}"),
-                    )
+                    ..Finding::other("lives to the end", subject, stop.verdict(), detail)
                 }
             }
         }

@@ -143,7 +143,8 @@ pub fn json(outcomes: &[Outcome], qemu: &str, firmware: &str) -> Value {
     json!({ "qemu": qemu, "firmware": firmware, "verdict": verdict(outcomes).word(), "races": races })
 }
 
-fn race(outcome: &Outcome) -> Value {
+/// One race, as an object.
+pub fn race(outcome: &Outcome) -> Value {
     let finding = |finding: &Finding| {
         json!({
             "property": finding.property,
@@ -160,6 +161,7 @@ fn race(outcome: &Outcome) -> Value {
         "seen": outcome.seen.map(expect::Expect::word),
         "milliseconds": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
         "findings": outcome.findings.iter().map(finding).collect::<Vec<_>>(),
+        "backtrace": outcome.backtrace,
         "evidence": outcome.evidence,
     })
 }
@@ -233,6 +235,7 @@ mod tests {
             summary: "tree".into(),
             seen: None,
             took: Duration::from_millis(120),
+            backtrace: None,
             evidence: None,
         }
     }
