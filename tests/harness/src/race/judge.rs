@@ -181,3 +181,6 @@ pub fn summary(case: &Case<'_>) -> String {
         Some(_) => format!("{way}, stays"),
     }
 }
+
+#[cfg(test)]
+mod tests;
