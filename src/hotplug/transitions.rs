@@ -122,7 +122,18 @@ pub fn expected(kind: DrcKind, before: State, call: Call) -> Answer {
     if before == State::Unknown {
         return Answer { rc: Status::PARAMETER, sense: EntitySense::EMPTY, after: State::Unknown };
     }
-    let mut drc = Drc::with_device(kind, before);
+    made(&mut Drc::with_device(kind, before), call)
+}
+
+/// Whether a correct hypervisor can answer a call in this state with this status. A guest that races with its host does
+/// not know whether there is a device, or whether the host wants it back; each of these is allowed for.
+pub fn is_possible(kind: DrcKind, before: State, call: Call, rc: Status) -> bool {
+    let variants = Drc::with_device(kind, before).variants();
+    variants.into_iter().any(|mut drc| made(&mut drc, call).rc == rc)
+}
+
+/// Makes a call about a connector.
+fn made(drc: &mut Drc, call: Call) -> Answer {
     let (rc, sense) = match call {
         Call::Set(indicator, value) => (drc.set(indicator, value).0, EntitySense::EMPTY),
         Call::Sense(sensor) => drc.read(sensor),

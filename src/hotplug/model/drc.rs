@@ -112,6 +112,13 @@ impl Drc {
         Self { state, device: Some(String::new()), ..Self::new(kind) }
     }
 
+    /// The same connector, that connector without its device, and with a device that the host wants back.
+    pub(in crate::hotplug) fn variants(self) -> [Self; 3] {
+        let empty = Self { device: None, ..self.clone() };
+        let wanted_back = Self { unplug_requested: true, ..self.clone() };
+        [self, empty, wanted_back]
+    }
+
     /// Sets any indicator.
     ///
     /// Ref: QEMU hw/ppc/spapr_drc.c (rtas_set_indicator)

@@ -1,6 +1,6 @@
 //! The table and the tour, against the model.
 
-use super::{Answer, Ask, CALLS, Call, Found, Row, Tour, expected, states};
+use super::{Answer, Ask, CALLS, Call, Found, Row, Tour, expected, is_possible, states};
 use crate::hotplug::State;
 use crate::hotplug::model::{Config, How, Platform, What};
 use crate::papr::connector::WorkArea;
@@ -187,6 +187,32 @@ proptest! {
         while !matches!(tour.next(*asked.next().expect("endless")), Ask::Finished(_)) {
             step += 1;
             assert!(step < 20_000, "the tour does not end");
+        }
+    }
+}
+
+#[test]
+fn a_guest_that_races_with_its_host_allows_for_what_it_cannot_know() {
+    let (usable, isolate) =
+        (Call::Set(Indicator::ALLOCATION_STATE, 1), Call::Set(Indicator::ISOLATION_STATE, 0));
+    for (kind, before, call, rc, possible) in [
+        (DrcKind::LMB, State::Unusable, usable, Status::SUCCESS, true),
+        (DrcKind::LMB, State::Unusable, usable, Status::PARAMETER, true),
+        (DrcKind::LMB, State::Unusable, usable, Status::HARDWARE, false),
+        (DrcKind::LMB, State::Available, usable, Status::PARAMETER, false),
+        (DrcKind::LMB, State::Configured, isolate, Status::SUCCESS, true),
+        (DrcKind::LMB, State::Configured, isolate, Status::HARDWARE, true),
+        (DrcKind::CPU, State::Configured, isolate, Status::HARDWARE, false),
+        (DrcKind::PCI, State::PowerOn, Call::Configure, Status::SUCCESS, false),
+    ] {
+        assert_eq!(is_possible(kind, before, call, rc), possible, "{kind} {before} {call} {rc}");
+    }
+    for kind in [DrcKind::CPU, DrcKind::LMB, DrcKind::PCI, DrcKind::PHB, DrcKind::PMEM] {
+        for (&before, call) in states(kind).iter().flat_map(|before| CALLS.map(|call| (before, call))) {
+            assert!(
+                is_possible(kind, before, call, expected(kind, before, call).rc),
+                "{kind} {before} {call}"
+            );
         }
     }
 }

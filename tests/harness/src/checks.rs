@@ -96,13 +96,19 @@ fn refused(device: &Plugged) -> Option<Finding> {
     let words = device.refusal.as_ref()?;
     let property = if device.stage == Stage::Refused { "plug" } else { "unplug" };
     // Only what this QEMU does not have or cannot do is excused; no plug is refused for another reason.
-    let lacks = property == "unplug" || LACKS.iter().any(|lack| words.contains(lack));
+    let lacks = property == "unplug" || is_lacking(words);
     let verdict = if lacks { Verdict::Skip } else { Verdict::Fail };
     Some(Finding::other(property, &device.id, verdict, format!("QEMU refuses it: {words}")))
 }
 
 /// What QEMU says of a device that it was built without, that it has and cannot plug, or that it was told not to have.
-const LACKS: [&str; 4] = ["is not a valid device model name", "not support", "unsupported", "=off' was set"];
+const LACKS: [&str; 5] =
+    ["is not a valid device model name", "not support", "unsupported", "has not been found", "=off' was set"];
+
+/// Whether QEMU's words say that it lacks what it was asked for.
+pub fn is_lacking(words: &str) -> bool {
+    LACKS.iter().any(|lack| words.contains(lack))
+}
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
     let begins = device.entries(transcript).filter_map(|entry| match entry.record {

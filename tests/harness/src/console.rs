@@ -17,6 +17,7 @@ pub struct Console {
     stream: UnixStream,
     unfinished: Vec<u8>,
     log: Option<File>,
+    unwritten: Option<String>,
     closed: bool,
 }
 
@@ -24,7 +25,7 @@ impl Console {
     /// A console on which nothing was said yet; every byte goes to `log` as well.
     pub fn new(stream: UnixStream, log: Option<File>) -> io::Result<Self> {
         stream.set_write_timeout(Some(WRITE_LIMIT))?;
-        Ok(Self { stream, unfinished: Vec::new(), log, closed: false })
+        Ok(Self { stream, unfinished: Vec::new(), log, unwritten: None, closed: false })
     }
 
     /// Reads what is there and returns the lines that it finished, without their ends. To be called when there is something,
@@ -39,8 +40,10 @@ impl Console {
         };
         self.closed = length == 0;
         if let Some(log) = &mut self.log {
-            // A log on a full disk must not end a run.
-            let _ = log.write_all(&chunk[..length]);
+            // A log on a full disk must not end a run, but must be told of.
+            if let Err(error) = log.write_all(&chunk[..length]) {
+                self.unwritten.get_or_insert_with(|| error.to_string());
+            }
         }
         self.unfinished.extend_from_slice(&chunk[..length]);
         let mut lines = Vec::new();
@@ -62,6 +65,11 @@ impl Console {
     /// The socket, for those who wait for it together with others.
     pub fn stream(&self) -> &UnixStream {
         &self.stream
+    }
+
+    /// Why not all of it is in the log.
+    pub fn unwritten(&self) -> Option<&str> {
+        self.unwritten.as_deref()
     }
 
     /// Whether QEMU has closed it.

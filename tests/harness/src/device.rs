@@ -8,13 +8,13 @@ mod finding;
 mod listing;
 
 pub use family::Family;
-pub use finding::{FreeCore, free_core};
+pub use finding::{FreeCore, connectors, free_core};
 pub use listing::listed;
 
 use crate::machine::Machine;
 use crate::qemu::command::object_add_is_flat;
 use crate::stop::Stop;
-use finding::{connectors, free_bridge};
+use finding::free_bridge;
 use paprika::papr::drc::{DrcIndex, DrcKind};
 use serde_json::{Map, Value, json};
 use std::fmt;
@@ -27,6 +27,11 @@ pub const LMB_BYTES: u64 = 256 << 20;
 pub const VIRTIO: &str = "virtio-rng-pci";
 /// A PCI function of another kind: a network card with a status register.
 pub const E1000: &str = "e1000";
+
+/// The command that lists memory.
+pub const MEMORY_LIST: &str = "query-memory-devices";
+/// The command that lists cores, and what could be plugged: QEMU since 2.7.
+pub const CORE_LIST: &str = "query-hotpluggable-cpus";
 
 /// The driver of a PCI host bridge.
 const HOST_BRIDGE: &str = "spapr-pci-host-bridge";
@@ -63,9 +68,13 @@ impl Kind {
         }
     }
 
-    /// Whether QMP has a list that names such devices.
-    pub const fn is_listed(self) -> bool {
-        matches!(self, Self::Dimm(_) | Self::Core | Self::Nvdimm(_))
+    /// The command of QMP that lists such devices by their ids, where there is one.
+    pub const fn list(self) -> Option<&'static str> {
+        match self {
+            Self::Dimm(_) | Self::Nvdimm(_) => Some(MEMORY_LIST),
+            Self::Core => Some(CORE_LIST),
+            Self::Pci(_) | Self::Phb => None,
+        }
     }
 }
 
@@ -99,13 +108,24 @@ pub fn plug(machine: &mut Machine, id: &str, kind: Kind) -> Result<Vec<DrcIndex>
     plug_with(machine, id, kind, &json!({}))
 }
 
-/// Plugs a device with further properties, an object: they come before those that follow from its kind.
+/// Plugs a device with further properties, and returns the connectors that it hangs on, in the order of their indexes.
 pub fn plug_with(
     machine: &mut Machine,
     id: &str,
     kind: Kind,
     further: &Value,
 ) -> Result<Vec<DrcIndex>, Stop> {
+    let before = machine.trace().len();
+    add(machine, id, kind, further)?;
+    let connectors = connectors(machine, id, kind, before)?;
+    if connectors.is_empty() {
+        return Err(Stop::Broken(format!("QEMU took `{id}`, but no connector holds it")));
+    }
+    Ok(connectors)
+}
+
+/// Plugs a device with further properties, an object: they come before those that follow from its kind.
+pub fn add(machine: &mut Machine, id: &str, kind: Kind, further: &Value) -> Result<(), Stop> {
     let (driver, mut arguments) = match kind {
         Kind::Dimm(bytes) => dimm(machine, id, bytes)?,
         Kind::Core => core(machine)?,
@@ -122,8 +142,7 @@ pub fn plug_with(
         .collect();
     machine.tell(&format!("device_add {}", words.join(" ")));
     arguments.extend([("driver".to_owned(), json!(driver)), ("id".to_owned(), json!(id))]);
-    machine.execute("device_add", Value::Object(arguments))?;
-    connectors(machine, id, kind)
+    machine.execute("device_add", Value::Object(arguments)).map(drop)
 }
 
 /// Asks for a device back.
@@ -157,7 +176,7 @@ fn dimm(machine: &mut Machine, id: &str, bytes: u64) -> Result<(String, Properti
 }
 
 fn core(machine: &mut Machine) -> Result<(String, Properties), Stop> {
-    let slots = machine.execute("query-hotpluggable-cpus", json!({}))?;
+    let slots = machine.execute(CORE_LIST, json!({}))?;
     let core = free_core(&slots).ok_or_else(|| Stop::Broken("no core is free: raise maxcpus".into()))?;
     Ok((core.driver, core.properties))
 }

@@ -20,7 +20,7 @@ use paprika::log::Record;
 use serde_json::{Value, json};
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -115,6 +115,15 @@ impl Machine {
         }
     }
 
+    /// The same for a command that this QEMU may lack, or refuse: nothing where it does.
+    pub fn ask(&mut self, command: &str, arguments: Value) -> Result<Option<Value>, Stop> {
+        match self.execute(command, arguments) {
+            Ok(answer) => Ok(Some(answer)),
+            Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(None),
+            Err(stop) => Err(stop),
+        }
+    }
+
     /// Why nothing comes any more from a QEMU that has closed its monitor: how it ended, with its last words.
     fn ended(&mut self, waiting_for: &str) -> Stop {
         loop {
@@ -206,7 +215,12 @@ impl Machine {
     /// Says a line to the guest.
     pub fn say(&mut self, line: &str) -> Result<(), Stop> {
         self.tell(&format!("says `{line}` to the guest"));
-        Ok(self.console.say(line)?)
+        match self.console.say(line) {
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {
+                Err(self.ended(&format!("`{line}`")))
+            }
+            other => Ok(other?),
+        }
     }
 
     /// Shows the watcher what the host does.
@@ -272,6 +286,11 @@ impl Machine {
     /// The end of QEMU's standard error.
     pub fn last_words(&self) -> String {
         launch::last_words(&self.directory)
+    }
+
+    /// Why something that was said is not on disk, as it should be.
+    pub fn unwritten(&self) -> Option<&str> {
+        self.console.unwritten().or(self.qmp.unwritten())
     }
 
     /// The trace so far; empty where this QEMU writes none.

@@ -1,5 +1,6 @@
 //! Which QEMU: found, asked for its version, and known to have a pseries machine before anything depends on it.
 
+pub mod backtrace;
 pub mod command;
 pub mod process;
 
@@ -17,8 +18,8 @@ const DEFAULT_PROGRAM: &str = "qemu-system-ppc64";
 /// The variables that may name a QEMU, in the order in which they count; the second is that of QEMU's own tests.
 const VARIABLES: [&str; 2] = ["QEMU", "QEMU_TEST_QEMU_BINARY"];
 
-/// How long a QEMU may take to say its version or its machines.
-const PROBE_LIMIT: Duration = Duration::from_secs(20);
+/// How long a program may take that is asked something, as a QEMU for its version or its machines.
+const ASK_LIMIT: Duration = Duration::from_secs(20);
 
 /// A version of QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -193,7 +194,7 @@ fn ask(program: &Path, arguments: &[&str]) -> io::Result<String> {
     let mut err = tempfile::tempfile()?;
     let (stdout, stderr) = (Stdio::from(out.try_clone()?), Stdio::from(err.try_clone()?));
     let mut process = Process::start(program, arguments, Stdio::null(), stdout, stderr)?;
-    let Some(exit) = process.wait(Instant::now() + PROBE_LIMIT) else {
+    let Some(exit) = process.wait(Instant::now() + ASK_LIMIT) else {
         return Err(io::Error::other(format!("`{}` does not end", arguments.join(" "))));
     };
     let mut text = String::new();

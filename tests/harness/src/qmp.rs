@@ -93,6 +93,7 @@ pub struct Qmp {
     inbox: Vec<u8>,
     started: Instant,
     journal: Option<File>,
+    unwritten: Option<String>,
     greeting: Option<Value>,
     /// The commands that somebody waits for, with their answers as they come.
     pending: BTreeMap<Ticket, (String, Option<Result<Value, QmpError>>)>,
@@ -110,6 +111,7 @@ impl Qmp {
             inbox: Vec::new(),
             started,
             journal,
+            unwritten: None,
             greeting: None,
             pending: BTreeMap::new(),
             events: Vec::new(),
@@ -185,6 +187,11 @@ impl Qmp {
     /// The socket, for those who wait for it together with others.
     pub fn stream(&self) -> &UnixStream {
         &self.stream
+    }
+
+    /// Why not all of it is in the journal.
+    pub fn unwritten(&self) -> Option<&str> {
+        self.unwritten.as_deref()
     }
 
     /// Whether QEMU has closed it.
@@ -266,8 +273,10 @@ impl Qmp {
     fn note(&mut self, direction: &str, message: &Value) {
         if let Some(journal) = &mut self.journal {
             let ms = self.started.elapsed().as_secs_f64() * 1e3;
-            // A journal on a full disk must not end a run.
-            let _ = writeln!(journal, r#"{{"ms":{ms:.3},"{direction}":{message}}}"#);
+            // A journal on a full disk must not end a run, but must be told of.
+            if let Err(error) = writeln!(journal, r#"{{"ms":{ms:.3},"{direction}":{message}}}"#) {
+                self.unwritten.get_or_insert_with(|| error.to_string());
+            }
         }
     }
 }

@@ -24,6 +24,8 @@ pub enum Stop {
     NotStarted {
         /// How that showed itself.
         why: String,
+        /// How it ended, if it did.
+        exit: Option<Exit>,
         /// What it wrote to its standard error.
         last_words: String,
         /// The command, for a shell.
@@ -61,6 +63,8 @@ impl Stop {
                 Verdict::TimedOut
             }
             Self::Ended { .. } | Self::GuestGaveUp { .. } | Self::Qmp(QmpError::Closed) => Verdict::Crash,
+            // A status of its own is most often a wrong option; a signal is not.
+            Self::NotStarted { exit: Some(exit), .. } if exit.signal().is_some() => Verdict::Crash,
             Self::NotStarted { .. } | Self::Qmp(_) | Self::Interrupted | Self::Broken(_) => Verdict::Error,
         }
     }
@@ -84,7 +88,7 @@ impl fmt::Display for Stop {
             Self::Ended { waiting_for, exit, last_words } => {
                 write!(f, "QEMU {exit} while {waiting_for} was due; {}", Words(last_words))
             }
-            Self::NotStarted { why, last_words, command } => write!(
+            Self::NotStarted { why, last_words, command, .. } => write!(
                 f,
                 "{why}; {}\nThe command, to be tried by hand:\n  {command}\n\
                  If an option of yours is at fault, see `--machine`, `--cpu`, `--mem`.",

@@ -86,6 +86,11 @@ fn days(year: u64, month: u64, day: u64) -> Option<u64> {
     (to_year + (153 * month + 2) / 5 + day).checked_sub(719_469)
 }
 
+/// Whether a trace tells of connectors, and is whole: on a full disk its last line is cut.
+pub fn is_telling(log: &str) -> bool {
+    log.ends_with('\n') && events(log).any(|event| event.name.starts_with("spapr_drc_"))
+}
+
 /// Every event of a trace, in order.
 pub fn events(log: &str) -> impl Iterator<Item = TraceEvent<'_>> {
     log.lines().filter_map(TraceEvent::parse)
@@ -99,7 +104,7 @@ pub fn is_gone(log: &str, connector: DrcIndex) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{TraceEvent, events, is_gone, since_1970};
+    use super::{TraceEvent, events, is_gone, is_telling, since_1970};
     use paprika::papr::drc::DrcIndex;
 
     #[test]
@@ -155,6 +160,14 @@ mod tests {
         };
         assert!(told(&["realize", "attach", "unrealize"]));
         assert!(!told(&["realize", "unrealize", "realize"]) && !told(&["realize"]) && !told(&[]));
+    }
+
+    #[test]
+    fn a_trace_without_connectors_or_without_its_end_tells_nothing() {
+        assert!(is_telling("1@2.3:spapr_drc_reset drc: 0x1\n"));
+        for log in ["", "x\n", "1@2.3:spapr_cas_continue \n", "1@2.3:spapr_drc_reset drc: 0x1\n1@2.3:spa"] {
+            assert!(!is_telling(log), "{log}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::{Options, SLOF_LIMIT, VOF_LIMIT, interrupted_or};
 use crate::qemu::command::{Firmware, Setup};
 use crate::race::action::Action;
+use crate::race::expect::Expect;
 use crate::race::lab::{self, Outcome};
 use crate::race::window::Window;
 use crate::race::{Family, Scenario, report};
@@ -28,6 +29,9 @@ pub struct RaceOptions {
     /// Only the race of this name, with all that is said in it
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
+    /// How QEMU is to treat what is plugged before the guest has negotiated
+    #[arg(long, value_enum, value_name = "PROFILE", default_value_t)]
+    pub expect: Expect,
     /// Names every race that there is
     #[arg(long)]
     pub list: bool,
@@ -87,7 +91,7 @@ pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
         Firmware::Slof => SLOF_LIMIT,
     }));
     let outcomes = match &options.only {
-        Some(name) => vec![watched(named(name)?, &setup, limit, options.format)],
+        Some(name) => vec![watched(named(name)?, &setup, limit, options)],
         None => many(&options.chosen(), &setup, limit, options),
     };
     if let Some(file) = &options.junit {
@@ -125,13 +129,13 @@ fn named(name: &str) -> anyhow::Result<Scenario> {
 }
 
 /// One race, with everything that is said in it.
-fn watched(scenario: Scenario, setup: &Setup, limit: Duration, format: Format) -> Outcome {
+fn watched(scenario: Scenario, setup: &Setup, limit: Duration, options: &RaceOptions) -> Outcome {
     let mut show = Show::new(Colour::of_stdout());
-    let watcher: crate::machine::Watcher = match format {
+    let watcher: crate::machine::Watcher = match options.format {
         Format::Text => Box::new(move |sight| show.print(sight)),
         _ => Box::new(|_| {}),
     };
-    lab::run(scenario, setup, limit, watcher)
+    lab::run(scenario, setup, limit, options.expect, watcher)
 }
 
 fn many(scenarios: &[Scenario], setup: &Setup, limit: Duration, options: &RaceOptions) -> Vec<Outcome> {
@@ -142,7 +146,7 @@ fn many(scenarios: &[Scenario], setup: &Setup, limit: Duration, options: &RaceOp
     }
     let done = AtomicUsize::new(0);
     let progress = std::io::stderr().is_terminal();
-    let outcomes = lab::run_all(scenarios, setup, limit, jobs, &|outcome| {
+    let outcomes = lab::run_all(scenarios, setup, limit, options.expect, jobs, &|outcome| {
         let count = done.fetch_add(1, Ordering::Relaxed) + 1;
         if progress {
             // A line that is written over; there is nobody to tell of an error.

@@ -4,8 +4,10 @@ use super::Kind;
 use crate::machine::Machine;
 use crate::qmp::QmpError;
 use crate::stop::Stop;
+use crate::trace::events;
 use paprika::papr::drc::{DrcIndex, DrcKind};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 /// The object that holds every connector, by its index in hexadecimal digits.
 const CONNECTORS: &str = "/dr-connector";
@@ -47,8 +49,28 @@ pub(super) fn free_bridge(machine: &mut Machine) -> Result<Option<u32>, Stop> {
     Ok(None)
 }
 
-/// The connectors whose device is the one with this id.
-pub(super) fn connectors(machine: &mut Machine, id: &str, kind: Kind) -> Result<Vec<DrcIndex>, Stop> {
+/// The connectors of the device with this id, which was plugged last: those that hold it, as QMP says; else those to which
+/// something was attached, as the trace says behind its first `before` bytes. None where neither knows.
+pub fn connectors(machine: &mut Machine, id: &str, kind: Kind, before: usize) -> Result<Vec<DrcIndex>, Stop> {
+    match holding(machine, id, kind) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        Ok(_) | Err(Stop::Qmp(QmpError::Refused { .. })) => {
+            let trace = machine.trace();
+            Ok(attached(trace.get(before..).unwrap_or_default(), kind.connector()))
+        }
+        Err(stop) => Err(stop),
+    }
+}
+
+/// The connectors to which something was attached, as this trace says.
+fn attached(trace: &str, kind: DrcKind) -> Vec<DrcIndex> {
+    let attached = events(trace).filter(|event| event.name == "spapr_drc_attach");
+    let found: BTreeSet<DrcIndex> = attached.filter_map(|event| event.connector()).collect();
+    found.into_iter().filter(|index| index.kind() == kind).collect()
+}
+
+/// The connectors whose device is the one with this id, as QMP says.
+fn holding(machine: &mut Machine, id: &str, kind: Kind) -> Result<Vec<DrcIndex>, Stop> {
     let path = format!("/machine/peripheral/{id}");
     let slot = if let Kind::Pci(_) = kind { Some(slot(machine, &path)?) } else { None };
     let mut found = Vec::new();
@@ -57,9 +79,6 @@ pub(super) fn connectors(machine: &mut Machine, id: &str, kind: Kind) -> Result<
         if fits && held(machine, index)?.as_deref() == Some(&path) {
             found.push(index);
         }
-    }
-    if found.is_empty() {
-        return Err(Stop::Broken(format!("QEMU took `{id}`, but no connector holds it")));
     }
     Ok(found)
 }
@@ -109,7 +128,7 @@ fn indexes(listed: &Value) -> Vec<DrcIndex> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DrcIndex, device_and_function, free_core, indexes};
+    use super::{DrcIndex, DrcKind, attached, device_and_function, free_core, indexes};
     use serde_json::json;
 
     #[test]
@@ -138,6 +157,14 @@ mod tests {
     fn only_hexadecimal_names_are_connectors() {
         let listed = json!([{"name": "type"}, {"name": "80000004"}, {"name": "10000001"}, {}]);
         assert_eq!(indexes(&listed), [DrcIndex(0x8000_0004), DrcIndex(0x1000_0001)]);
+    }
+
+    #[test]
+    fn the_trace_tells_what_was_attached() {
+        let trace = "1@2.3:spapr_drc_attach drc: 0x80000005\n1@2.3:spapr_drc_attach drc: 0x10000001\n\
+                     1@2.3:spapr_drc_reset drc: 0x80000006\n1@2.3:spapr_drc_attach drc: 0x80000004\n";
+        assert_eq!(attached(trace, DrcKind::LMB), [DrcIndex(0x8000_0004), DrcIndex(0x8000_0005)]);
+        assert_eq!(attached("", DrcKind::LMB), []);
     }
 
     #[test]

@@ -27,8 +27,17 @@ const STDERR: &str = "stderr";
 impl Machine {
     /// Starts QEMU, stopped before the guest's first instruction. All that is waited for later must come before `until`.
     pub fn launch(setup: &Setup, until: Instant, watcher: Watcher) -> Result<Self, Stop> {
+        Self::launch_in(Directory::new(setup.keep)?, setup, until, watcher)
+    }
+
+    /// The same in a private directory that is there already.
+    pub fn launch_in(
+        directory: Directory,
+        setup: &Setup,
+        until: Instant,
+        watcher: Watcher,
+    ) -> Result<Self, Stop> {
         setup.check().map_err(|unfit| Stop::Broken(unfit.to_string()))?;
-        let directory = Directory::new(setup.keep)?;
         let arguments = setup.arguments(Ends::Sockets(directory.path()));
         let command = for_shell(&setup.qemu.program, &arguments);
         fs::write(directory.file(COMMAND), format!("{command}\n"))?;
@@ -56,8 +65,8 @@ impl Machine {
             }
         };
         let (console, qmp) = connect().map_err(|stop| match stop {
-            Stop::NotStarted { why, .. } => {
-                Stop::NotStarted { why, last_words: last_words(&directory), command: command.clone() }
+            Stop::NotStarted { why, exit, .. } => {
+                Stop::NotStarted { why, exit, last_words: last_words(&directory), command: command.clone() }
             }
             other => other,
         })?;
@@ -103,11 +112,12 @@ fn accept(listener: &UnixListener, process: &mut Process, limit: Instant) -> Res
 
 /// Why it did not start; command and last words are filled in by the caller.
 fn not_started(process: &mut Process, limit: Instant) -> Stop {
-    let why = match process.wait(limit) {
+    let exit = process.wait(limit);
+    let why = match exit {
         Some(exit) => format!("QEMU {exit} before it was ready"),
         None => "QEMU did not get ready in time".to_owned(),
     };
-    Stop::NotStarted { why, last_words: String::new(), command: String::new() }
+    Stop::NotStarted { why, exit, last_words: String::new(), command: String::new() }
 }
 
 /// The end of what QEMU wrote to its standard error.

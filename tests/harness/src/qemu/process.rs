@@ -33,6 +33,16 @@ impl Exit {
         self.0.success()
     }
 
+    /// The signal that killed it.
+    pub fn signal(self) -> Option<i32> {
+        self.0.signal()
+    }
+
+    /// Whether the kernel wrote a core, or handed one to somebody.
+    pub fn dumped_core(self) -> bool {
+        self.0.core_dumped()
+    }
+
     /// What a shell would say: the exit status, or 128 and the signal.
     pub fn code(self) -> i32 {
         self.0.code().or_else(|| self.0.signal().map(|signal| 128 + signal)).unwrap_or(1)

@@ -10,7 +10,7 @@ use crate::machine::Machine;
 use crate::qmp::QmpError;
 use crate::scenario::{is_deletion, is_end};
 use crate::stop::Stop;
-use crate::transcript::{Kind as LineKind, Mark};
+use crate::transcript::{Kind as LineKind, Mark, Transcript};
 use paprika::log::{Record, Request};
 use paprika::papr::drc::DrcIndex;
 use serde_json::json;
@@ -34,6 +34,8 @@ pub struct Runner {
     pub since: Mark,
     /// Whether a guest has to learn of it by the tree.
     pub by_tree: bool,
+    /// Whether the guest that ran had not negotiated yet.
+    pub early: bool,
     /// QEMU's words, where it refused to plug it.
     pub refused: Option<String>,
     /// The requests to unplug it in the window.
@@ -81,6 +83,8 @@ pub struct Course {
     pub settled: Option<Settled>,
     /// How often the host reset the machine.
     pub resets: u32,
+    /// Whether QEMU takes a device after a CAS without option vector 6; nothing where nobody had to ask.
+    pub without_ov6: Option<bool>,
     /// Where the transcript was when the guest was asked to end.
     pub dusk: Option<Mark>,
     /// Behind the last hold that the guest came to.
@@ -101,6 +105,21 @@ impl Course {
             self.runners[at].again = self.try_again(machine, at)?;
         }
         self.power_down(machine)
+    }
+
+    /// Whether QEMU refused a device before CAS that it took later.
+    pub fn was_put_off(&self) -> bool {
+        self.runners.iter().any(|runner| runner.early && runner.later == Some(Again::Taken))
+    }
+
+    /// Whether QEMU takes a device when a guest idles that has negotiated without option vector 6. The machine is one of
+    /// its own, that was told so and holds there.
+    pub fn takes_without_ov6(machine: &mut Machine, kind: Kind) -> Result<bool, Stop> {
+        let mut course = Self::default();
+        machine.start()?;
+        course.come_to(machine, IDLE)?;
+        course.plug(machine, FIRST, kind, false)?;
+        Ok(course.runners.iter().all(|runner| runner.refused.is_none()))
     }
 
     /// The connectors of all devices.
@@ -209,13 +228,11 @@ impl Course {
         let leaving = self.runners.iter().any(|runner| runner.kind == kind && !runner.asked.is_empty());
         self.steps.push(if kind == Kind::Phb && leaving { Step::AfterPhb } else { Step::Plug });
         let since = machine.transcript().mark();
-        let (connectors, refused) = match device::plug(machine, id, kind) {
-            Ok(connectors) => (connectors, None),
-            Err(Stop::Qmp(QmpError::Refused { description, .. })) => (Vec::new(), Some(description)),
-            Err(stop) => return Err(stop),
-        };
+        let early = !has_negotiated(machine.transcript());
+        let (connectors, refused) = add(machine, id, kind)?;
         let (asked, later, again) = (Vec::new(), None, None);
-        self.runners.push(Runner { id, kind, connectors, since, by_tree, refused, asked, later, again });
+        let runner = Runner { id, kind, connectors, since, by_tree, early, refused, asked, later, again };
+        self.runners.push(runner);
         Ok(())
     }
 
@@ -252,7 +269,7 @@ impl Course {
         if refused.is_none() {
             return Ok(None);
         }
-        device::clean_up(machine, id, kind)?;
+        clean_up(machine, id, kind)?;
         self.plug_again(machine, id, kind).map(Some)
     }
 
@@ -263,7 +280,9 @@ impl Course {
             return Ok(None);
         }
         let connectors = connectors.clone();
-        if self.settled.as_ref().is_some_and(|settled| settled.present.contains(id)) {
+        let present = self.settled.as_ref().and_then(|settled| settled.present.as_ref());
+        let deleted = |machine: &Machine| machine.events().iter().any(|event| is_deletion(event, id));
+        if present.map_or(!deleted(machine), |present| present.contains(id)) {
             self.steps.push(Step::unplug(kind));
             let asked = ask(machine, id)?;
             if asked.refused.is_some() {
@@ -277,29 +296,49 @@ impl Course {
                 |machine: &Machine| has_done(machine, &connectors, asked.at, Request::Remove).then_some(());
             machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
         }
-        device::clean_up(machine, id, kind)?;
+        clean_up(machine, id, kind)?;
         self.plug_again(machine, id, kind).map(Some)
     }
 
     fn plug_again(&mut self, machine: &mut Machine, id: &str, kind: Kind) -> Result<Again, Stop> {
         self.steps.push(if kind == Kind::Phb { Step::AfterPhb } else { Step::Plug });
         let from = machine.transcript().mark();
-        match device::plug(machine, id, kind) {
-            Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(Again::Refused),
-            Err(stop) => Err(stop),
-            Ok(connectors) => {
-                let done =
-                    |machine: &Machine| has_done(machine, &connectors, from, Request::Add).then_some(());
-                let came = machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
-                Ok(if came.is_some() { Again::Taken } else { Again::Gone })
-            }
+        let (connectors, refused) = add(machine, id, kind)?;
+        if refused.is_some() {
+            return Ok(Again::Refused);
         }
+        let done = |machine: &Machine| has_done(machine, &connectors, from, Request::Add).then_some(());
+        let came = machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
+        Ok(if came.is_some() { Again::Taken } else { Again::Gone })
     }
 
     fn power_down(&mut self, machine: &mut Machine) -> Result<(), Stop> {
         self.steps.push(Step::PowerDown);
         self.dusk = Some(machine.transcript().mark());
         crate::scenario::power_down(machine)
+    }
+}
+
+/// Whether the guest that runs last has negotiated.
+fn has_negotiated(transcript: &Transcript) -> bool {
+    transcript.says(transcript.last_boot(), |record| matches!(record, Record::CasAnswer { .. }))
+}
+
+/// Plugs a device: the connectors that it hangs on, as far as anybody tells, or QEMU's words, where it refused.
+fn add(machine: &mut Machine, id: &str, kind: Kind) -> Result<(Vec<DrcIndex>, Option<String>), Stop> {
+    let before = machine.trace().len();
+    match device::add(machine, id, kind, &json!({})) {
+        Ok(()) => Ok((device::connectors(machine, id, kind, before)?, None)),
+        Err(Stop::Qmp(QmpError::Refused { description, .. })) => Ok((Vec::new(), Some(description))),
+        Err(stop) => Err(stop),
+    }
+}
+
+/// Removes what a device leaves behind. Where QEMU still needs that, the device is not gone, and cannot be plugged again.
+fn clean_up(machine: &mut Machine, id: &str, kind: Kind) -> Result<(), Stop> {
+    match device::clean_up(machine, id, kind) {
+        Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(()),
+        other => other,
     }
 }
 

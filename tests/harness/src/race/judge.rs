@@ -6,7 +6,10 @@
 //! Devices may follow each other on one connector. What the guest says is about connectors, so who is meant follows from
 //! the order: the guest is told of devices in the order in which they were plugged.
 
+mod calls;
+mod profile;
 mod reach;
+mod reset;
 mod witnesses;
 
 use super::course::{Again, Asked, Course, Runner};
@@ -34,6 +37,8 @@ pub struct Case<'c> {
     pub events: &'c [Event],
     /// Why the race stopped before its end.
     pub stop: Option<&'c Stop>,
+    /// Where QEMU crashed, or why nobody knows.
+    pub backtrace: Option<&'c str>,
     /// QEMU's version.
     pub version: Version,
     /// How this QEMU is to behave before the guest listens.
@@ -58,10 +63,14 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
             findings.extend(case.woken(connector, &tenants));
             findings.extend(tenants.last().map(|last| witnesses::agree(case, last, connector, settled)));
         }
+        findings.extend(course.runners.iter().filter_map(|runner| witnesses::hangs(runner, settled)));
         findings.extend(course.runners.iter().filter_map(|runner| witnesses::lists_agree(runner, settled)));
+        findings.extend(witnesses::silent(course, settled));
         findings.extend(case.queue_after_reset(settled));
+        findings.extend(case.connectors_after_reset(settled));
         findings.extend(case.boots());
     }
+    findings.extend([case.calls(), case.refused_calls()]);
     findings.extend(checks::of_log(case.transcript, case.stop.is_none()));
     findings.extend(checks::of_version(case.transcript));
     findings.push(case.end());
@@ -77,35 +86,6 @@ impl Case<'_> {
     /// From where on a device could reach the guest that runs last.
     fn from(&self, runner: &Runner) -> Mark {
         self.transcript.last_boot().max(runner.since)
-    }
-
-    /// The profile: whether QEMU takes a device that is plugged before the guest has negotiated.
-    fn is_plugged(&self, runner: &Runner) -> Finding {
-        const PROPERTY: &str = "is plugged";
-        let early = self.expect.refuses_early().filter(|_| runner.by_tree);
-        match (&runner.refused, runner.later, early) {
-            (None, _, Some(true)) => {
-                let detail = format!("QEMU took it before CAS, which {} does not", self.expect);
-                Finding::broken(PROPERTY, runner.id, Class::WrongAnswer, detail)
-            }
-            (None, ..) => Finding::pass(PROPERTY, runner.id),
-            (Some(_), Some(Again::Taken), Some(true) | None) if runner.by_tree => {
-                Finding::pass("is refused before CAS, and taken after it", runner.id)
-            }
-            (Some(words), Some(Again::Taken), Some(false)) => {
-                let detail = format!("QEMU takes it only after CAS, which {} does not: {words}", self.expect);
-                Finding::broken(PROPERTY, runner.id, Class::WrongAnswer, detail)
-            }
-            (Some(words), later, _) => {
-                let after = match later {
-                    Some(Again::Taken) => "; later it took it",
-                    Some(_) => ", and later as well",
-                    None => "",
-                };
-                let detail = format!("QEMU refuses it{after}: {words}");
-                Finding::other(PROPERTY, runner.id, Verdict::Skip, detail)
-            }
-        }
     }
 
     /// Property 4: each request to unplug ends, with DEVICE_DELETED, with an event that tells of a refusal, or with a
@@ -134,44 +114,6 @@ impl Case<'_> {
         (runner.again == Some(Again::Never)).then_some(words)
     }
 
-    /// Property 8: after a reset the queue is empty. What was plugged before it is told by the tree.
-    fn queue_after_reset(&self, settled: &Settled) -> Option<Finding> {
-        const PROPERTY: &str = "the queue is empty after a reset";
-        (self.course.resets > 0).then_some(())?;
-        let said = self.transcript.entries_between(self.transcript.last_boot(), Some(settled.at));
-        let mut early = said.filter_map(|entry| match entry.record {
-            Record::Event { number, resource, action, id, .. } => {
-                Some(format!("event {number}: {resource} {action} {id}"))
-            }
-            _ => None,
-        });
-        Some(match early.next() {
-            None => Finding::pass(PROPERTY, "the queue"),
-            Some(detail) => Finding::broken(PROPERTY, "the queue", Class::Ghost, detail),
-        })
-    }
-
-    /// The profile: whether the machine is reset by CAS.
-    fn boots(&self) -> Option<Finding> {
-        const PROPERTY: &str = "boots as often as the host wants";
-        let (boots, wanted) = (self.transcript.boots(), 1 + self.course.resets);
-        let early = self.course.runners.iter().any(|runner| runner.by_tree && runner.refused.is_none());
-        match (boots > wanted, self.expect) {
-            (true, Expect::Auto | Expect::CasReboot) => {
-                Some(Finding::pass("is reset by CAS and boots again", "the guest"))
-            }
-            (true, _) => {
-                let detail = format!("it booted {boots} times, not {wanted}");
-                Some(Finding::broken(PROPERTY, "the guest", Class::WrongAnswer, detail))
-            }
-            (false, Expect::CasReboot) if early => {
-                let detail = "CAS did not reset the machine, although something was plugged before it";
-                Some(Finding::broken(PROPERTY, "the guest", Class::WrongAnswer, detail))
-            }
-            (false, _) => Some(Finding::pass(PROPERTY, "the guest")),
-        }
-    }
-
     /// Property 6: QEMU neither dies nor hangs.
     fn end(&self) -> Finding {
         let subject = format!("QEMU {}", self.version);
@@ -191,14 +133,11 @@ impl Case<'_> {
                     return Finding::other("known defect", subject, Verdict::ExpectedFail, defect.reason);
                 }
                 let last = steps.last().map(ToString::to_string).unwrap_or_default();
+                let backtrace = self.backtrace.map(|trace| format!("\n{trace}")).unwrap_or_default();
+                let detail = format!("while {last}: {stop}{backtrace}");
                 Finding {
                     class: crash.then_some(Class::HypervisorCrash),
-                    ..Finding::other(
-                        "lives to the end",
-                        subject,
-                        stop.verdict(),
-                        format!("while {last}: {stop}"),
-                    )
+                    ..Finding::other("lives to the end", subject, stop.verdict(), detail)
                 }
             }
         }
@@ -219,6 +158,11 @@ fn plugged_again(runner: &Runner, again: Again) -> Finding {
     Finding::broken(PROPERTY, runner.id, class, detail)
 }
 
+/// Which profile this QEMU fits to, as far as this race shows it.
+pub fn seen(case: &Case<'_>) -> Option<Expect> {
+    case.seen()
+}
+
 /// What became of the device that the race is about, in two or three words for a cell of a table.
 pub fn summary(case: &Case<'_>) -> String {
     let Some(runner) = case.course.runners.last() else { return "-".to_owned() };
@@ -237,3 +181,6 @@ pub fn summary(case: &Case<'_>) -> String {
         Some(_) => format!("{way}, stays"),
     }
 }
+
+#[cfg(test)]
+mod tests;

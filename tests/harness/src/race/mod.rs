@@ -8,6 +8,7 @@
 //! | [`settle`] | how everybody comes to rest, and what each witness says then |
 //! | [`expect`] | how a QEMU may treat what comes too early |
 //! | [`judge`] | what the notes and the witnesses come to |
+//! | [`evidence`] | what is left of a race that is kept |
 //! | [`lab`] | many races, side by side |
 //! | [`report`] | tables and machine formats |
 //!
@@ -16,6 +17,7 @@
 
 pub mod action;
 pub mod course;
+pub mod evidence;
 pub mod expect;
 pub mod judge;
 pub mod lab;
@@ -102,6 +104,14 @@ impl Scenario {
     pub fn setup(&self, base: &Setup) -> Setup {
         let mut setup = base.clone();
         setup.append.push(format!("hold={} memtest=1m", self.window.holds()));
+        setup
+    }
+
+    /// The machine whose guest idles after a CAS without option vector 6.
+    pub fn setup_without_ov6(base: &Setup) -> Setup {
+        let mut setup = base.clone();
+        setup.append.push("hold=idle#1 ov6=none".to_owned());
+        setup.keep = false;
         setup
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use super::action::Action;
+use super::expect;
 use super::lab::Outcome;
 use super::window::Window;
 use crate::render::{Colour, table};
@@ -19,10 +20,16 @@ pub fn text(outcomes: &[Outcome], colour: Colour) -> String {
             let _ = writeln!(text, "{}", crate::render::painted(&named(outcome, finding), colour));
         }
     }
+    for (note, count) in notes(outcomes) {
+        let _ = writeln!(text, "note: {count} races: {note}");
+    }
     for (reason, count) in skips(outcomes) {
         let _ = writeln!(text, "SKIP: {count} races: {reason}");
     }
     let _ = write!(text, "{}", count(outcomes));
+    if let Some(line) = expect::told(outcomes.iter().filter_map(|outcome| outcome.seen)) {
+        let _ = write!(text, "\n{line}");
+    }
     text
 }
 
@@ -30,10 +37,22 @@ fn named(outcome: &Outcome, finding: &Finding) -> Finding {
     Finding { subject: format!("{}: {}", outcome.scenario, finding.subject), ..finding.clone() }
 }
 
+/// What is worth knowing although nothing is wrong: witnesses that say nothing.
+fn notes(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
+    let mut notes = BTreeMap::new();
+    for finding in outcomes.iter().flat_map(|outcome| &outcome.findings) {
+        if finding.verdict == Verdict::Pass && !finding.detail.is_empty() {
+            *notes.entry(finding.detail.as_str()).or_default() += 1;
+        }
+    }
+    notes
+}
+
 fn skips(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
     let mut skips = BTreeMap::new();
     for outcome in outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skip) {
-        let reason = outcome.findings.first().map_or("", |finding| finding.detail.as_str());
+        let skip = outcome.findings.iter().find(|finding| finding.verdict == Verdict::Skip);
+        let reason = skip.map_or("", |finding| finding.detail.as_str());
         *skips.entry(reason).or_default() += 1;
     }
     skips
@@ -124,7 +143,8 @@ pub fn json(outcomes: &[Outcome], qemu: &str, firmware: &str) -> Value {
     json!({ "qemu": qemu, "firmware": firmware, "verdict": verdict(outcomes).word(), "races": races })
 }
 
-fn race(outcome: &Outcome) -> Value {
+/// One race, as an object.
+pub fn race(outcome: &Outcome) -> Value {
     let finding = |finding: &Finding| {
         json!({
             "property": finding.property,
@@ -138,8 +158,10 @@ fn race(outcome: &Outcome) -> Value {
         "name": outcome.scenario.name(),
         "verdict": outcome.verdict.word(),
         "summary": outcome.summary,
+        "seen": outcome.seen.map(expect::Expect::word),
         "milliseconds": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
         "findings": outcome.findings.iter().map(finding).collect::<Vec<_>>(),
+        "backtrace": outcome.backtrace,
         "evidence": outcome.evidence,
     })
 }
@@ -211,7 +233,9 @@ mod tests {
             verdict: crate::verdict::worst(&findings),
             findings,
             summary: "tree".into(),
+            seen: None,
             took: Duration::from_millis(120),
+            backtrace: None,
             evidence: None,
         }
     }

@@ -5,10 +5,12 @@
 //! come although it should is waited for in vain, and that has a limit.
 
 use super::course::{Course, Runner};
+use crate::device::{CORE_LIST, MEMORY_LIST};
 use crate::machine::Machine;
 use crate::qmp::QmpError;
 use crate::scenario::is_end;
 use crate::stop::Stop;
+use crate::trace::is_telling;
 use crate::transcript::Mark;
 use paprika::log::{Record, Request};
 use paprika::papr::drc::DrcIndex;
@@ -24,21 +26,22 @@ const BUSY_LIMIT: Duration = Duration::from_secs(20);
 /// How often a guest may be found busy: one that is never through is no guest that idles.
 const ROUNDS: u32 = 1000;
 
-/// How things stood when everything had settled.
+/// How things stood when everything had settled. What a witness does not tell is nothing, which is not the same as a witness
+/// that tells of nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Settled {
     /// Where the transcript was.
     pub at: Mark,
     /// The devices that QEMU has, out of its object tree.
-    pub present: BTreeSet<String>,
-    /// The devices that the lists of QMP name, for those kinds that have one.
-    pub listed: BTreeSet<String>,
+    pub present: Option<BTreeSet<String>>,
+    /// The devices that each list of QMP names, by the command; without those that this QEMU does not know.
+    pub lists: BTreeMap<&'static str, BTreeSet<String>>,
     /// The device on each connector.
-    pub holders: BTreeMap<DrcIndex, String>,
-    /// What the guest read at each connector that it has in use or that is not empty; nothing where it did not answer.
+    pub holders: Option<BTreeMap<DrcIndex, String>>,
+    /// What the guest read at each connector that it has in use or that is not empty.
     pub senses: Option<BTreeMap<DrcIndex, EntitySense>>,
     /// QEMU's trace so far.
-    pub trace: String,
+    pub trace: Option<String>,
 }
 
 /// Waits until the guest and QEMU are through with everything, and notes how things stand.
@@ -52,14 +55,10 @@ pub(super) fn settle(machine: &mut Machine, course: &Course) -> Result<Settled, 
     };
     machine.wait_within(PATIENCE, "an answer for each device", answered)?;
     let senses = if idles(machine)? { dump(machine)? } else { None };
-    let mut holders = BTreeMap::new();
-    for connector in course.connectors() {
-        if let Some(id) = holder(machine, connector)? {
-            holders.insert(connector, id);
-        }
-    }
-    let (present, listed) = (present(machine)?, listed(machine)?);
-    Ok(Settled { at: machine.transcript().mark(), present, listed, holders, senses, trace: machine.trace() })
+    let holders = holders(machine, course)?;
+    let (present, lists) = (present(machine)?, lists(machine)?);
+    let trace = Some(machine.trace()).filter(|trace| is_telling(trace) && machine.unwritten().is_none());
+    Ok(Settled { at: machine.transcript().mark(), present, lists, holders, senses, trace })
 }
 
 /// Whether the guest, or QEMU, has said what became of a device.
@@ -120,23 +119,29 @@ fn dump(machine: &mut Machine) -> Result<Option<BTreeMap<DrcIndex, EntitySense>>
     Ok(Some(readings.collect()))
 }
 
-/// The id of the device on a connector.
-fn holder(machine: &mut Machine, connector: DrcIndex) -> Result<Option<String>, Stop> {
-    let arguments = json!({ "path": format!("/dr-connector/{:x}", connector.0), "property": "device" });
-    match machine.execute("qom-get", arguments) {
-        Ok(path) => {
-            Ok(path.as_str().and_then(|path| path.strip_prefix("/machine/peripheral/")).map(str::to_owned))
+/// The device on each connector; nothing where this QEMU cannot be asked.
+fn holders(machine: &mut Machine, course: &Course) -> Result<Option<BTreeMap<DrcIndex, String>>, Stop> {
+    let mut holders = BTreeMap::new();
+    for connector in course.connectors() {
+        let path = format!("/dr-connector/{:x}", connector.0);
+        match machine.execute("qom-get", json!({ "path": path, "property": "device" })) {
+            Ok(path) => {
+                let id = path.as_str().and_then(|path| path.strip_prefix("/machine/peripheral/"));
+                holders.extend(id.map(|id| (connector, id.to_owned())));
+            }
+            Err(Stop::Qmp(QmpError::Refused { class, .. })) if class == "CommandNotFound" => return Ok(None),
+            // A connector without a device has no such property; one of a host bridge that went is no more.
+            Err(Stop::Qmp(QmpError::Refused { .. })) => {}
+            Err(stop) => return Err(stop),
         }
-        // A connector without a device has no such property; one of a host bridge that went is no more.
-        Err(Stop::Qmp(QmpError::Refused { .. })) => Ok(None),
-        Err(stop) => Err(stop),
     }
+    Ok(Some(holders))
 }
 
 /// The ids of the devices in QEMU's object tree.
-fn present(machine: &mut Machine) -> Result<BTreeSet<String>, Stop> {
-    let children = machine.execute("qom-list", json!({ "path": "/machine/peripheral" }))?;
-    Ok(children_of(&children).collect())
+fn present(machine: &mut Machine) -> Result<Option<BTreeSet<String>>, Stop> {
+    let children = machine.ask("qom-list", json!({ "path": "/machine/peripheral" }))?;
+    Ok(children.map(|children| children_of(&children).collect()))
 }
 
 fn children_of(answer: &Value) -> impl Iterator<Item = String> {
@@ -148,10 +153,15 @@ fn children_of(answer: &Value) -> impl Iterator<Item = String> {
 }
 
 /// The ids of the devices that QMP's own lists name.
-pub(super) fn listed(machine: &mut Machine) -> Result<BTreeSet<String>, Stop> {
-    let memory = machine.execute("query-memory-devices", json!({}))?;
-    let cores = machine.execute("query-hotpluggable-cpus", json!({}))?;
-    Ok(ids_of_memory(&memory).chain(ids_of_cores(&cores)).collect())
+fn lists(machine: &mut Machine) -> Result<BTreeMap<&'static str, BTreeSet<String>>, Stop> {
+    let mut lists = BTreeMap::new();
+    if let Some(memory) = machine.ask(MEMORY_LIST, json!({}))? {
+        lists.insert(MEMORY_LIST, ids_of_memory(&memory).collect());
+    }
+    if let Some(cores) = machine.ask(CORE_LIST, json!({}))? {
+        lists.insert(CORE_LIST, ids_of_cores(&cores).collect());
+    }
+    Ok(lists)
 }
 
 fn ids_of_memory(answer: &Value) -> impl Iterator<Item = String> {

@@ -61,7 +61,8 @@ impl Life {
                 self.attached += 1;
             }
             "set_configured" => self.configure(),
-            "unplug_request" => {
+            // The older name was in QEMU up to 5.2.
+            "unplug_request" | "detach" => {
                 self.before_request = self.holds;
                 self.release();
             }

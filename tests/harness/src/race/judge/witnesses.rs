@@ -1,6 +1,6 @@
 //! Property 3: the witnesses agree on who has a device, each with what it can see.
 
-use super::{Case, Class, DrcIndex, Finding, Record, Runner, Settled};
+use super::{Case, Class, Course, DrcIndex, Finding, Record, Runner, Settled, Verdict};
 use crate::trace::{Held, Life};
 use paprika::log::Outcome;
 use paprika::papr::indicator::EntitySense;
@@ -41,7 +41,8 @@ const GUEST: &str = "the guest";
 const QMP: &str = "QMP";
 
 fn words(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Vec<Word> {
-    let mut words = vec![guest(case, runner, connector, settled), object_tree(runner, connector, settled)];
+    let mut words = vec![guest(case, runner, connector, settled)];
+    words.extend(object_tree(runner, connector, settled));
     words.extend(sensor(connector, settled));
     words.extend(trace(connector, settled));
     words
@@ -59,14 +60,17 @@ fn guest(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settle
     }
 }
 
-fn object_tree(runner: &Runner, connector: DrcIndex, settled: &Settled) -> Word {
-    let holder = settled.holders.get(&connector).map(String::as_str);
-    match (settled.present.contains(runner.id), holder == Some(runner.id)) {
+fn object_tree(runner: &Runner, connector: DrcIndex, settled: &Settled) -> Option<Word> {
+    let held =
+        settled.holders.as_ref().map(|holders| holders.get(&connector).is_some_and(|id| id == runner.id));
+    let present = settled.present.as_ref().map(|present| present.contains(runner.id));
+    // Where one of the two cannot be asked, the other speaks for both.
+    Some(match (present.or(held)?, held.or(present)?) {
         (true, true) => Word::new(QMP, "has it on this connector", true, false),
         (false, false) => Word::new(QMP, "has it not", false, true),
         (true, false) => Word::new(QMP, "has it, but not on this connector", false, false),
         (false, true) => Word::new(QMP, "has it on this connector and nowhere else", false, false),
-    }
+    })
 }
 
 fn sensor(connector: DrcIndex, settled: &Settled) -> Option<Word> {
@@ -81,25 +85,57 @@ fn sensor(connector: DrcIndex, settled: &Settled) -> Option<Word> {
 }
 
 fn trace(connector: DrcIndex, settled: &Settled) -> Option<Word> {
-    Some(match Life::of(&settled.trace, connector)?.holds {
+    Some(match Life::of(settled.trace.as_deref()?, connector)?.holds {
         Held::Configured => Word::new("the trace", "has it configured", true, false),
         Held::Attached => Word::new("the trace", "has it attached", false, false),
         Held::Nothing => Word::new("the trace", "has it gone", false, true),
     })
 }
 
-/// QMP's lists name what its object tree has; nothing for a kind of device that has no list.
+/// QMP's lists name what its object tree has; nothing for a kind of device that has no list, or where one cannot be asked.
 pub(super) fn lists_agree(runner: &Runner, settled: &Settled) -> Option<Finding> {
     const PROPERTY: &str = "QMP's lists agree";
-    runner.kind.is_listed().then_some(())?;
-    let (present, listed) = (settled.present.contains(runner.id), settled.listed.contains(runner.id));
-    Some(match (present, listed) {
-        (true, false) => {
-            Finding::broken(PROPERTY, runner.id, Class::WrongState, "it is there, and no list names it")
-        }
-        (false, true) => {
-            Finding::broken(PROPERTY, runner.id, Class::Ghost, "it is gone, and a list still names it")
-        }
-        _ => Finding::pass(PROPERTY, runner.id),
+    let command = runner.kind.list()?;
+    let (present, listed) = (settled.present.as_ref()?, settled.lists.get(command)?);
+    let (class, detail) = match (present.contains(runner.id), listed.contains(runner.id)) {
+        (true, false) => (Class::WrongState, format!("QMP's object tree has it, {command} does not name it")),
+        (false, true) => (Class::Ghost, format!("QMP's object tree has it not, {command} still names it")),
+        _ => return Some(Finding::pass(PROPERTY, runner.id)),
+    };
+    Some(Finding::broken(PROPERTY, runner.id, class, detail))
+}
+
+/// A device that QEMU took hangs on a connector.
+pub(super) fn hangs(runner: &Runner, settled: &Settled) -> Option<Finding> {
+    const PROPERTY: &str = "hangs on a connector";
+    if runner.refused.is_some() || !runner.connectors.is_empty() {
+        return None;
+    }
+    Some(if settled.holders.is_none() && settled.trace.is_none() {
+        let detail = "neither QMP nor the trace of this QEMU tells which connector it hangs on";
+        Finding::other(PROPERTY, runner.id, Verdict::Skip, detail)
+    } else {
+        Finding::broken(PROPERTY, runner.id, Class::WrongState, "QMP took it, and no connector holds it")
     })
+}
+
+/// The witnesses that say nothing. Nothing is concluded from that, but it is to be known.
+pub(super) fn silent(course: &Course, settled: &Settled) -> Vec<Finding> {
+    let list = course.runners.iter().filter_map(|runner| runner.kind.list()).next();
+    let unlisted = list.filter(|list| !settled.lists.contains_key(list));
+    let silent = [
+        (settled.trace.is_none(), "the trace", "this QEMU writes none, or it is cut off"),
+        (settled.senses.is_none(), "the sensor", "the guest did not answer"),
+        (settled.present.is_none(), "QMP", "this QEMU does not list its objects"),
+        (settled.holders.is_none(), "QMP", "this QEMU does not tell what a connector holds"),
+    ];
+    let silent = silent.into_iter().filter(|(is_silent, ..)| *is_silent);
+    let finding = |who: &str, why: &str| Finding {
+        detail: format!("{who} is silent: {why}"),
+        ..Finding::pass("bears witness", who)
+    };
+    silent
+        .map(|(_, who, why)| finding(who, why))
+        .chain(unlisted.map(|list| finding("QMP", &format!("this QEMU has no {list}"))))
+        .collect()
 }
