@@ -9,7 +9,8 @@
 // Two exceptions are expected, the external interrupt and the decrementer. They are only noticed: count, time base,
 // and back with interrupts off. No Rust runs here, so there is no lock to order and no floating point to save; the
 // loop in Rust sees the count, claims the interrupt and does the work. Everything else ends the guest: all registers
-// are kept and a Rust function is called on a stack of its own.
+// are kept and a Rust function is called on a stack of its own. But a load that is made in doubt (memory.rs) names the
+// place where to go on should it fail, and then the guest goes on there.
 //
 // Registers while here: SPRG1 the processor's block, SPRG2 the old r13, r13 the block, r12 the vector.
 //
@@ -93,6 +94,7 @@ leave:
 	rldicl	11, 11, 48, 1			// EE to the top and away
 	rotldi	11, 11, 16		// and all others back to their places
 	mtsrr1	11
+restore:
 	ld	11, {block_scratch} + 16(13)	// CR as it was
 	mtcrf	0xff, 11
 	ld	11, {block_scratch} + 8(13)	// and the registers
@@ -101,8 +103,22 @@ leave:
 	rfid
 	b	.				// (no processor goes on after rfid)
 
-	// Nobody expected this one. Keep everything, where it is, for the record.
+	// Nobody expected this one, unless a recovery was prepared for it: it holds for one exception.
 unexpected:
+	ld	11, {block_recovery}(13)
+	cmpldi	11, 0			// none: this is for the record
+	beq	keep
+	mtsrr0	11			// on from there ...
+	li	11, 0
+	std	11, {block_recovery}(13)	// ... and no second time
+	mfmsr	11			// in the state that Rust needs, with EE off as it is now
+	ori	11, 11, {msr_15_0}
+	oris	11, 11, {msr_31_16}
+	mtsrr1	11
+	b	restore
+
+	// Keep everything, where it is, for the record.
+keep:
 	.irp	reg, 0,1,2,3,4,5,6,7,8,9,10
 	std	\reg, {block_frame} + 8 * \reg(13)
 	.endr

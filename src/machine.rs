@@ -142,6 +142,9 @@ pub trait Memory {
     fn check_pages(&self, range: MemoryRange, page: u64) -> Option<MemoryReport>;
     /// Reads doublewords. `None` as for [`Memory::try_pages`], or where the address is no multiple of 8.
     fn load<const N: usize>(&self, address: u64) -> Option<[u64; N]>;
+    /// Reads a doubleword that may not be there any more; the inner `None` where it is not. `None` as for
+    /// [`Memory::load`].
+    fn touch(&self, address: u64) -> Option<Option<u64>>;
     /// Writes doublewords, and sends them on from the processor's cache to where they stay. `None` as for
     /// [`Memory::load`].
     fn store<const N: usize>(&mut self, address: u64, words: [u64; N]) -> Option<()>;

@@ -7,8 +7,9 @@ use super::arguments::Print;
 use super::guest::{Chapter, Guest};
 use super::station::Station;
 use crate::hotplug::State;
-use crate::hotplug::connector::{Action, Conclusion, Reply, Walk};
+use crate::hotplug::connector::{Action, Conclusion, Reply};
 use crate::hotplug::fragment::{Collector, Fragment, Progress};
+use crate::hotplug::policy::{Conduct, Manner, Move};
 use crate::log::{Bytes, Learned, Outcome, Record, Request, Severity};
 use crate::machine::{Clock, Machine};
 use crate::papr::connector::WorkArea;
@@ -73,6 +74,28 @@ impl<M: Machine> Guest<M> {
         Ok(())
     }
 
+    /// Carries out one request about one connector, in the way that the guest was told for its `place` in what the host
+    /// asks; what became of it.
+    pub(super) fn treat(
+        &mut self,
+        request: Request,
+        index: DrcIndex,
+        event: u32,
+        place: u32,
+    ) -> Chapter<Outcome> {
+        let kind = self.kind_of(index);
+        let manner = self.arguments.policy.manner(request, kind, place);
+        if manner != Manner::Accept {
+            let manner = manner.to_string().into();
+            self.say(&Record::Policy { drc: index, kind, request, manner });
+        }
+        let outcome = self.conduct(manner, request, index, Learned::Event, Some(event))?;
+        if let Some(more) = manner.then(request, outcome) {
+            self.carry_out(more, index, Learned::Event, Some(event))?;
+        }
+        Ok(outcome)
+    }
+
     /// Carries out one request about one connector; what became of it.
     pub(super) fn carry_out(
         &mut self,
@@ -81,34 +104,57 @@ impl<M: Machine> Guest<M> {
         learned: Learned,
         event: Option<u32>,
     ) -> Chapter<Outcome> {
+        self.conduct(Manner::Accept, request, index, learned, event)
+    }
+
+    fn conduct(
+        &mut self,
+        manner: Manner,
+        request: Request,
+        index: DrcIndex,
+        learned: Learned,
+        event: Option<u32>,
+    ) -> Chapter<Outcome> {
         let kind = self.kind_of(index);
-        self.clear_behind(request, index, learned, event)?;
+        if manner.lets_go() {
+            self.clear_behind(request, index, learned, event)?;
+        }
         self.begin(index, kind, request, learned, event);
         let state = self.inventory.get(index).map_or(State::Unknown, |connector| connector.state);
-        let mut walk = match request {
-            Request::Add => Walk::acquire(index, kind, state),
-            Request::Remove => {
-                self.reach(Station::BeforeRelease);
-                Walk::release(index, kind, state)
-            }
-        };
+        let mut conduct = Conduct::new(manner, request, index, kind, state);
+        if request == Request::Remove {
+            self.reach(Station::BeforeRelease);
+        }
         let mut errand = Errand { index, kind, fragment: None };
         let mut reply = Reply::Start;
         let end = loop {
-            let action = walk.next(reply);
-            if let Some(transition) = walk.transition() {
+            let next = conduct.next(reply);
+            if let Some(transition) = conduct.transition() {
                 self.say(&transition.record());
             }
-            if let Action::Finished(end) = action {
+            if let Move::Do(Action::Finished(end)) = next {
                 break end;
             }
             self.reach(Station::BeforeStep);
-            reply = self.perform(&mut errand, action)?;
+            reply = match next {
+                Move::Do(action) => self.perform(&mut errand, action)?,
+                Move::Touch => Reply::Used(self.touch(&errand)),
+                Move::Wait(ms) => {
+                    self.machine.sleep_ms(ms);
+                    Reply::Start
+                }
+            };
             self.reach(Station::AfterStep);
         };
         self.inventory.conclude(index, request, learned, &end);
         self.forget_behind(index, kind, end.outcome);
-        self.done(index, kind, request, &end);
+        if manner.is_half() {
+            // It is left there because the host wants to see that.
+            self.tally.done += 1;
+            self.say_done(index, kind, request, &end);
+        } else {
+            self.done(index, kind, request, &end);
+        }
         Ok(end.outcome)
     }
 
@@ -188,13 +234,17 @@ impl<M: Machine> Guest<M> {
         self.say(&Record::Begin { drc, kind, request, learned, event });
     }
 
+    fn say_done(&mut self, drc: DrcIndex, kind: DrcKind, request: Request, end: &Conclusion) {
+        let reason = end.reason.as_str().into();
+        self.say(&Record::Done { drc, kind, request, outcome: end.outcome, reason });
+    }
+
     fn done(&mut self, drc: DrcIndex, kind: DrcKind, request: Request, end: &Conclusion) {
         match end.outcome {
             Outcome::Failed | Outcome::Stuck => self.tally.failed += 1,
             _ => self.tally.done += 1,
         }
-        let reason = end.reason.as_str().into();
-        self.say(&Record::Done { drc, kind, request, outcome: end.outcome, reason });
+        self.say_done(drc, kind, request, end);
         if end.outcome == Outcome::Stuck {
             let detail = format!("{drc} is left {}", end.state);
             self.problem(Severity::Major, "connector", detail);

@@ -8,6 +8,7 @@ use super::guest::{Chapter, Guest};
 use super::listening::RawLog;
 use super::station::Station;
 use crate::hotplug::plan::{Campaign, Task, plan};
+use crate::hotplug::policy::Rules;
 use crate::log::{Bytes, Learned, Outcome, Record, Severity};
 use crate::machine::Machine;
 use crate::papr::event::{Epow, EpowAction, EventLog, Hotplug, Section};
@@ -123,14 +124,27 @@ impl<M: Machine> Guest<M> {
                 return Ok(());
             }
         };
+        let failed = self.tally.failed;
         let mut campaign = Campaign::new(plan);
         let mut last: Option<Outcome> = None;
+        let mut place = 0;
         while let Some(task) = campaign.next(last) {
-            let (Task::Do(request, index) | Task::Undo(request, index)) = task;
-            last = Some(self.carry_out(request, index, Learned::Event, Some(number))?);
+            last = Some(match task {
+                Task::Do(request, index) => {
+                    place += 1;
+                    self.treat(request, index, number, place)?
+                }
+                Task::Undo(request, index) => self.carry_out(request, index, Learned::Event, Some(number))?,
+            });
         }
-        if !campaign.is_complete() {
-            self.problem(Severity::Major, "event", format!("event {number} could not be followed in full"));
+        if campaign.is_complete() {
+            // What was passed over on the way to a count that was reached is no failure.
+            self.tally.failed = failed;
+        } else {
+            // Who was told to refuse has done what it was told.
+            let told = self.arguments.policy != Rules::default();
+            let severity = if told { Severity::Minor } else { Severity::Major };
+            self.problem(severity, "event", format!("event {number} could not be followed in full"));
         }
         Ok(())
     }

@@ -32,8 +32,20 @@ word_enum! {
         Cas = "cas",
         /// Read every sensor and every source, and say what is not as in an empty machine.
         Dump = "dump",
+        /// Treat requests in another way from now on: rules follow, as in the boot argument.
+        Policy = "policy",
     }
 }
+
+impl Order {
+    /// Whether something has to follow its word.
+    const fn has_argument(self) -> bool {
+        matches!(self, Self::Policy)
+    }
+}
+
+/// An order, and what follows its word.
+pub type Said = (Order, String);
 
 /// The longest line that is taken from the host; what is longer is cut.
 const LINE: usize = 128;
@@ -93,23 +105,25 @@ pub fn between_looks<M: Clock>(machine: &M) -> u64 {
 }
 
 /// Waits for one of these orders. What else comes is named, and the waiting goes on.
-pub fn order<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Order {
+pub fn order<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Said {
     loop {
         match hear(machine, typed, known) {
-            Some(order) => return order,
+            Some(said) => return said,
             None => machine.pause(between_looks(machine)),
         }
     }
 }
 
 /// One of these orders, if one has been typed. What else has been is named.
-pub fn hear<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Option<Order> {
+pub fn hear<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Option<Said> {
     loop {
         let line = typed.line(machine)?;
-        match known.iter().find(|order| order.word() == line) {
+        let (word, argument) = line.split_once(' ').unwrap_or((&line, ""));
+        let fits = |order: &&Order| order.word() == word && order.has_argument() != argument.is_empty();
+        match known.iter().find(fits) {
             Some(order) => {
                 journal::say(machine, &Record::Order { line: line.as_str().into() });
-                return Some(*order);
+                return Some((*order, argument.trim().into()));
             }
             None if line.is_empty() => {}
             None => {
@@ -173,11 +187,21 @@ mod tests {
 
     #[test]
     fn it_waits_for_an_order_and_names_what_is_none() {
-        let typed = b"\r\njump\ndump\ngo\n".to_vec();
+        let typed = b"\r\njump\ndump now\ndump\npolicy\npolicy refuse,pci:late:9\ngo\n".to_vec();
         let mut typist = Typist { typed, shown: String::new(), pauses: 0 };
         let mut kept = Typed::default();
-        assert_eq!(order(&mut typist, &mut kept, &[Order::Dump, Order::Go]), Order::Dump);
-        assert_eq!(order(&mut typist, &mut kept, &[Order::Go]), Order::Go);
+        let none = String::new();
+        assert_eq!(order(&mut typist, &mut kept, &[Order::Dump, Order::Go]), (Order::Dump, none.clone()));
+        let policy = (Order::Policy, "refuse,pci:late:9".into());
+        assert_eq!(order(&mut typist, &mut kept, Order::ALL), policy);
+        assert_eq!(order(&mut typist, &mut kept, &[Order::Go]), (Order::Go, none));
+        for wrong in ["dump%20now", "policy\""] {
+            assert!(
+                typist.shown.contains(&format!("{wrong}\"%20is").replace("\"\"", "\"")),
+                "{wrong}: {}",
+                typist.shown
+            );
+        }
         assert!(typist.shown.contains("\"jump\"%20is%20no%20order"), "{}", typist.shown);
         assert!(typist.shown.contains("order line=dump") && typist.shown.contains("order line=go"));
         assert!(typist.pauses > 0, "it gave the processor away");

@@ -105,8 +105,8 @@ impl<M: Machine> Guest<M> {
             if let Some(claim) = self.machine.claim() {
                 return self.answer(claim);
             }
-            if let Some(order) = self.machine.idle(Order::ALL) {
-                self.consider(order);
+            if let Some(said) = self.machine.idle(Order::ALL) {
+                self.consider(said);
                 self.act()?;
                 if self.is_over() {
                     return Ok(Vec::new());

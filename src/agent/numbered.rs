@@ -5,7 +5,7 @@
 //! Console traffic is left out: it changes nothing that a hotplug could see, and numbering it would make the log
 //! renumber the calls that it is about. So are the waiting calls of a hold itself.
 
-use super::hold::{self, Order, Typed};
+use super::hold::{self, Order, Said, Typed};
 use super::interrupts::{Claim, Claims};
 use super::journal;
 use super::station::Holds;
@@ -74,7 +74,7 @@ impl<M: Machine> Numbered<M> {
     }
 
     /// Waits for an order, with our vectors in place: the firmware is not at work while we wait.
-    pub fn order(&mut self, known: &[Order]) -> Order {
+    pub fn order(&mut self, known: &[Order]) -> Said {
         if self.lent {
             self.machine.take();
         }
@@ -88,7 +88,7 @@ impl<M: Machine> Numbered<M> {
 
     /// Gives the processor away until an interrupt has been accepted, or until the host has typed one of these orders.
     /// This is one call, however often the guest wakes up on the way to look at the terminal.
-    pub fn idle(&mut self, known: &[Order]) -> Option<Order> {
+    pub fn idle(&mut self, known: &[Order]) -> Option<Said> {
         self.number();
         loop {
             self.machine.pause(hold::between_looks(&self.machine));
@@ -97,8 +97,8 @@ impl<M: Machine> Numbered<M> {
                 self.claims.accept(&mut self.machine);
                 return None;
             }
-            if let Some(order) = hold::hear(&mut self.machine, &mut self.typed, known) {
-                return Some(order);
+            if let Some(said) = hold::hear(&mut self.machine, &mut self.typed, known) {
+                return Some(said);
             }
         }
     }

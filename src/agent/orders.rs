@@ -1,42 +1,44 @@
 //! Orders: what the host can make a guest do that holds at a station, or idles.
 
 use super::guest::{Chapter, Guest};
-use super::hold::Order;
+use super::hold::{Order, Said};
 use super::trees::When;
+use crate::hotplug::policy::Rules;
 use crate::log::{Hex, Record, Severity};
 use crate::machine::Machine;
 use crate::papr::indicator::EntitySense;
 use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
 use crate::papr::status::Status;
 use alloc::format;
+use alloc::string::ToString;
 use alloc::vec::Vec;
 
 impl<M: Machine> Guest<M> {
     /// Does what the host says until it says `go`. What an order fails at is in the log; the guest goes on.
     pub(super) fn obey_until_go(&mut self) {
         loop {
-            let order = self.machine.order(Order::ALL);
-            if order == Order::Go {
+            let said = self.machine.order(Order::ALL);
+            if said.0 == Order::Go {
                 return;
             }
-            self.consider(order);
+            self.consider(said);
         }
     }
 
     /// Does what an order says, where that can be done.
-    pub(super) fn consider(&mut self, order: Order) {
-        let early = !self.rtas_up && ![Order::Cas, Order::Go].contains(&order);
+    pub(super) fn consider(&mut self, (order, argument): Said) {
+        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy].contains(&order);
         let late = self.rtas_up && order == Order::Cas;
         if early || late {
             let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
             self.problem(Severity::Minor, "order", format!("{order}: {detail}"));
         } else {
             // A failure has been told.
-            let _ = self.obey(order);
+            let _ = self.obey(order, &argument);
         }
     }
 
-    fn obey(&mut self, order: Order) -> Chapter {
+    fn obey(&mut self, order: Order, argument: &str) -> Chapter {
         match order {
             Order::Go => Ok(()),
             Order::Poll => self.poll(),
@@ -53,6 +55,13 @@ impl<M: Machine> Guest<M> {
                 self.read_the_tree(When::AfterCas)
             }
             Order::Dump => self.dump(),
+            Order::Policy => {
+                match Rules::parse(argument) {
+                    Ok(rules) => self.arguments.policy = rules,
+                    Err(bad) => self.problem(Severity::Minor, "policy", bad.to_string()),
+                }
+                Ok(())
+            }
         }
     }
 

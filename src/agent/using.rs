@@ -2,13 +2,14 @@
 
 mod pci;
 
+use super::arguments::Manners;
 use super::connectors::Errand;
 use super::guest::Guest;
 use super::resources::cpu::Threads;
 use super::resources::memory;
-use super::resources::pmem::{Device, Unit};
+use super::resources::pmem::{Device, Trial, Unit};
 use super::station::Station;
-use crate::log::Severity;
+use crate::log::{Hex, Record, Severity};
 use crate::machine::Machine;
 use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::format;
@@ -78,6 +79,28 @@ impl<M: Machine> Guest<M> {
         }
     }
 
+    /// Uses what is not the guest's any more; if it works, that is stopped again.
+    ///
+    /// # Errors
+    /// In words, why it does not work, as it should not.
+    pub(super) fn touch(&mut self, errand: &Errand) -> Result<(), String> {
+        if errand.kind == DrcKind::LMB {
+            return self.touch_memory(errand.index);
+        }
+        self.make_use(errand)?;
+        // What does not stop is in the log, and nobody else's.
+        let _ = self.stop_use(errand);
+        Ok(())
+    }
+
+    fn touch_memory(&mut self, drc: DrcIndex) -> Result<(), String> {
+        let range = self.facts.blocks.range(drc).ok_or("the tree does not say where this block is")?;
+        let address = range.base;
+        let read = self.machine.bare().touch(address).ok_or("that is where the guest lives")?;
+        self.say(&Record::Touch { drc, address: Hex(address), value: read.map(Hex) });
+        read.map(drop).ok_or_else(|| "reading it raises an exception".to_string())
+    }
+
     /// Says where the resource is near, where anything tells.
     fn say_where(&mut self, errand: &Errand) {
         let affinity = &self.facts.affinity;
@@ -105,11 +128,12 @@ impl<M: Machine> Guest<M> {
         if let Some(fragment) = &errand.fragment {
             self.facts.know_pmem(errand.index, Unit::of_fragment(fragment)?);
         }
-        let stride = self.arguments.memtest.stride();
+        let trial =
+            Trial { stride: self.arguments.memtest.stride(), bold: self.arguments.pmem == Manners::Bold };
         let device = self.facts.pmem_mut(errand.index);
         let device = device.ok_or_else(|| "nothing says what the device is like".to_string())?;
         let (machine, unit) = (&mut self.machine, &device.unit);
-        device.bound = Some(Device { machine, drc: errand.index, unit }.start(stride)?);
+        device.bound = Some(Device { machine, drc: errand.index, unit }.start(trial)?);
         Ok(())
     }
 

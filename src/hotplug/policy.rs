@@ -21,6 +21,10 @@
 //!
 //! Ref: LoPAR 13.7 (DR Operations), QEMU hw/ppc/spapr_drc.c (drc_unisolate_logical)
 
+mod rules;
+
+pub use rules::{BadRule, Rules};
+
 use super::State;
 use super::connector::{Action, Conclusion, Reply, Transition, Walk};
 use crate::log::{Outcome, Request};
@@ -129,6 +133,16 @@ impl fmt::Display for Policy {
 }
 
 impl Manner {
+    /// Whether a release that is treated so comes to its end.
+    pub const fn lets_go(self) -> bool {
+        !matches!(self, Self::Refuse | Self::RefuseByConfiguring | Self::Ignore | Self::Half(_))
+    }
+
+    /// Whether it is to leave a connector where it is on its way.
+    pub const fn is_half(self) -> bool {
+        matches!(self, Self::Half(_))
+    }
+
     /// What the guest does on its own when a request has ended so.
     pub fn then(self, request: Request, outcome: Outcome) -> Option<Request> {
         let unasked = self == Self::Unasked && (request, outcome) == (Request::Add, Outcome::Taken);
@@ -155,6 +169,8 @@ pub struct Conduct {
     walk: Walk,
     /// Calls that could move the connector.
     moves: u32,
+    /// The last of them, if it was the last thing that was done.
+    moved: Option<Transition>,
     /// It has waited, if it is to wait.
     waited: bool,
     /// What was touched after its release, waiting to be told of.
@@ -173,7 +189,8 @@ impl Conduct {
             (Request::Remove, Manner::RefuseByConfiguring) => Walk::refuse(index, kind, state, true),
             (Request::Remove, _) => Walk::release(index, kind, state),
         };
-        let mut conduct = Self { manner, request, walk, moves: 0, waited: false, touching: None, end: None };
+        let mut conduct =
+            Self { manner, request, walk, moves: 0, moved: None, waited: false, touching: None, end: None };
         match manner {
             Manner::Ignore => conduct.end = Some(conduct.stop(Outcome::Ignored, "told to ignore it")),
             Manner::Half(0) => {
@@ -186,11 +203,12 @@ impl Conduct {
 
     /// What the last reply moved.
     pub const fn transition(&self) -> Option<Transition> {
-        self.walk.transition()
+        self.moved
     }
 
     /// Takes the answer to the last move and says what to do next. What is finished stays finished.
     pub fn next(&mut self, reply: Reply) -> Move {
+        self.moved = None;
         if let Some(end) = &self.end {
             return Move::Do(Action::Finished(end.clone()));
         }
@@ -203,7 +221,8 @@ impl Conduct {
             return Move::Wait(ms);
         }
         let action = self.walk.next(reply);
-        self.moves += u32::from(self.walk.transition().is_some());
+        self.moved = self.walk.transition();
+        self.moves += u32::from(self.moved.is_some());
         match (action, self.manner) {
             (Action::Finished(end), Manner::Touch)
                 if self.request == Request::Remove && end.outcome == Outcome::Released =>

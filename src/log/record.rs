@@ -293,6 +293,17 @@ records! {
         /// The event that told.
         event: Option<u32>,
     }
+    /// The guest was told to treat a request in another way than to do what it asks.
+    Policy = "policy" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What it connects.
+        kind: DrcKind,
+        /// What is asked.
+        request: Request,
+        /// The way.
+        manner: Text<'a>,
+    }
     /// A sensor was read.
     Sense = "sense" {
         /// The connector.
@@ -394,6 +405,15 @@ records! {
         value: Hex,
         /// What it handed out beside that: blocks that were bound, or which health bits mean something.
         more: Hex,
+    }
+    /// The guest has read a doubleword of memory that is not its own any more.
+    Touch = "touch" {
+        /// The connector of the block.
+        drc: DrcIndex,
+        /// Where.
+        address: Hex,
+        /// What was there; nothing where reading it raised an exception.
+        value: Option<Hex>,
     }
     /// A persistent memory device.
     Pmem = "pmem" {

@@ -1,7 +1,8 @@
 //! The table of boot arguments: for each its form, its help and its reader.
 
-use super::{Arguments, Crash, CrashKind, MemTest, Print, Then, Until};
+use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Then, Until};
 use crate::agent::station::{Holds, Station};
+use crate::hotplug::policy::Rules;
 use crate::log::Field;
 use crate::papr::option_vectors::{OptionVector, Override, parse_list};
 use alloc::format;
@@ -112,6 +113,19 @@ pub(super) const KEYS: &[Key] = &[
         "memtest=4k|64k|1m|none",
         "the stride of the test of plugged memory; default 4k",
         |to, text| put(&mut to.memtest, choice(MemTest::ALL, text)),
+    ),
+    value(
+        "policy",
+        "policy=[add:|remove:][<kind>:]<policy>[@<n>],...",
+        "how to treat what the host asks for: accept, refuse, refuse-by-configuring, ignore, late:<ms>, half:<calls>, \
+         unasked, twice, touch; @n: only the nth connector of a request; the last that fits counts",
+        |to, text| put(&mut to.policy, Rules::parse(text)),
+    ),
+    value(
+        "pmem",
+        "pmem=careful|bold",
+        "bold writes to persistent memory that says that it cannot keep anything; careful, the default, only reads it",
+        |to, text| put(&mut to.pmem, choice(Manners::ALL, text)),
     ),
     value(
         "print",

@@ -8,6 +8,7 @@
 mod keys;
 
 use super::station::{Holds, Station};
+use crate::hotplug::policy::Rules;
 use crate::machine::Crash as CrashKind;
 use crate::papr::option_vectors::Overrides;
 use crate::word_enum;
@@ -76,6 +77,16 @@ impl MemTest {
 }
 
 word_enum! {
+    /// How persistent memory is treated that says that it cannot keep anything.
+    pub enum Manners {
+        /// It is only read, as systems do.
+        Careful = "careful",
+        /// It is written to like any other: for those who want to know what the hypervisor makes of that.
+        Bold = "bold",
+    }
+}
+
+word_enum! {
     /// What can be printed in full, as it is long.
     pub enum Print {
         /// The properties that configure-connector hands out.
@@ -104,6 +115,10 @@ pub struct Arguments {
     pub overrides: Overrides,
     /// How densely to test memory.
     pub memtest: MemTest,
+    /// How the guest treats what the host asks of it.
+    pub policy: Rules,
+    /// How to treat persistent memory that cannot keep anything.
+    pub pmem: Manners,
     /// What to print in full.
     pub print: Vec<Print>,
     /// The most bytes that the flattened tree may have; the guest chooses where there is none.
@@ -122,6 +137,8 @@ impl Default for Arguments {
             crash: None,
             overrides: Overrides::default(),
             memtest: MemTest::Small,
+            policy: Rules::default(),
+            pmem: Manners::Careful,
             print: Vec::new(),
             tree_max: None,
             heap: None,
@@ -189,7 +206,7 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arguments, Crash, CrashKind, KEYS, Malformed, MemTest, Print, Then, Until};
+    use super::{Arguments, Crash, CrashKind, KEYS, Malformed, Manners, MemTest, Print, Then, Until};
     use crate::agent::station::Station;
     use crate::papr::option_vectors::{OptionVector, Override, PvrEntry};
     use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
@@ -212,7 +229,8 @@ mod tests {
     #[test]
     fn the_keys_are_those_that_users_know_and_every_one_has_help() {
         let keys: Vec<_> = KEYS.iter().map(|key| key.key).collect();
-        let known = "help hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 memtest print tree-max heap";
+        let known =
+            "help hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 memtest policy pmem print tree-max heap";
         assert_eq!(keys.join(" "), known);
         for key in keys {
             let mut lines = Arguments::help().filter(|(word, _)| word.split('=').next() == Some(key));
@@ -235,6 +253,7 @@ mod tests {
         shows("then", Then::ALL.iter().map(|one| one.word()));
         shows("crash", CrashKind::ALL.iter().map(|one| one.word()));
         shows("memtest", MemTest::ALL.iter().map(|one| one.word()));
+        shows("pmem", Manners::ALL.iter().map(|one| one.word()));
         shows("print", Print::ALL.iter().map(|one| one.word()));
     }
 
@@ -249,14 +268,15 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let arguments = parse(
-            "help hold=entry,before-step#2,#40 then=idle until=armed crash=trap@after-cas memtest=64k \
-             print=tree,sections tree-max=2m heap=512k pvr=power9,3.00 ov1=00ffc0 ov6=aix",
+            "help hold=entry,before-step#2,#40 then=idle until=armed crash=trap@after-cas memtest=64k pmem=bold \
+             policy=remove:refuse@2 print=tree,sections tree-max=2m heap=512k pvr=power9,3.00 ov1=00ffc0 ov6=aix",
         );
         assert!(arguments.help && arguments.holds.at_call(40));
         assert!(arguments.holds.matches(Station::BeforeStep, 2));
         assert_eq!((arguments.then, arguments.until), (Then::Idle, Until::Armed));
         assert_eq!(arguments.crash, Some(Crash { kind: CrashKind::Trap, at: Station::AfterCas }));
-        assert_eq!(arguments.memtest.stride(), Some(65536));
+        assert_eq!((arguments.memtest.stride(), arguments.pmem), (Some(65536), Manners::Bold));
+        assert_eq!(arguments.policy, super::Rules::parse("remove:refuse@2").unwrap());
         assert!(arguments.prints(Print::Tree) && !arguments.prints(Print::Fragments));
         assert_eq!((arguments.tree_max, arguments.heap), (Some(2 << 20), Some(512 << 10)));
         let pvrs = [PvrEntry::POWER9, PvrEntry::ISA_3_00];

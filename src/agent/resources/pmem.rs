@@ -183,6 +183,15 @@ fn behind(range: MemoryRange, stride: u64) -> MemoryRange {
     MemoryRange { base: range.base.saturating_add(room), size: range.size.saturating_sub(room) }
 }
 
+/// How a device is tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Trial {
+    /// Bytes from one pattern to the next; without it memory is not touched.
+    pub stride: Option<u64>,
+    /// Whether to write even to a device that says that it cannot keep anything.
+    pub bold: bool,
+}
+
 /// A device, and what is needed to use it and to tell of it.
 #[derive(Debug)]
 pub struct Device<'g, M> {
@@ -220,11 +229,11 @@ impl<M: Machine> Device<'_, M> {
         result.map_err(|code| format!("{call}: {code}"))
     }
 
-    /// Uses the device; it stays bound. With a `stride` its memory is tried.
+    /// Uses the device; it stays bound.
     ///
     /// # Errors
     /// In words, when it does not work; it is unbound then, as far as possible.
-    pub fn start(&mut self, stride: Option<u64>) -> Result<MemoryRange, String> {
+    pub fn start(&mut self, trial: Trial) -> Result<MemoryRange, String> {
         let Unit { guid, block_size, blocks, metadata, hcall_flush } = self.unit;
         self.say(&Record::Pmem {
             drc: self.drc,
@@ -234,7 +243,7 @@ impl<M: Machine> Device<'_, M> {
             metadata: *metadata,
             flush: *hcall_flush,
         });
-        let used = self.bind_twice().and_then(|range| self.work(range, stride).map(|()| range));
+        let used = self.bind_twice().and_then(|range| self.work(range, trial).map(|()| range));
         used.inspect_err(|_| {
             // Why it did not work is the news; whether this does is in the log.
             let _ = self.unbind_all();
@@ -276,17 +285,17 @@ impl<M: Machine> Device<'_, M> {
         if unbound == blocks { Ok(()) } else { Err(format!("{unbound} of {blocks} blocks were unbound")) }
     }
 
-    fn work(&mut self, range: MemoryRange, stride: Option<u64>) -> Result<(), String> {
+    fn work(&mut self, range: MemoryRange, trial: Trial) -> Result<(), String> {
         let result = self.scm().health();
         let (bits, mask) = self.told("health", 0, result)?;
-        let armed = is_armed(bits, mask);
-        if armed {
+        let may_write = trial.bold || is_armed(bits, mask);
+        if may_write {
             self.try_metadata()?;
         }
-        if let Some(stride) = stride {
+        if let Some(stride) = trial.stride {
             let (found, kept) = self.look(range)?;
             // What cannot keep is only looked at: it may well be a device that cannot be written to, either.
-            if !armed {
+            if !may_write {
                 return Ok(());
             }
             self.try_memory(range, stride, found)?;
@@ -294,7 +303,7 @@ impl<M: Machine> Device<'_, M> {
                 return Err(format!("{} of {} pages were not kept", kept.bad, kept.pages));
             }
         }
-        if armed && self.unit.hcall_flush {
+        if may_write && self.unit.hcall_flush {
             let result = self.scm().flush();
             self.told("flush", self.unit.blocks, result.map(|()| (0, 0)))?;
         }

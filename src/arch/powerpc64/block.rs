@@ -59,6 +59,8 @@ pub(super) struct Block {
     pub ticks: AtomicU64,
     /// The registers at an exception that nobody expected.
     pub frame: Frame,
+    /// Where to go on after an exception at a load that was made in doubt; 0 where no exception is expected.
+    pub recovery: AtomicU64,
     /// Such an exception has been taken: a second one must not ask for the same help again.
     pub failed: AtomicBool,
     /// What a secondary thread says: see `processors`.
@@ -99,6 +101,7 @@ impl Block {
                 cr: 0,
                 xer: 0,
             },
+            recovery: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             state: AtomicU32::new(0),
             seen_stack: AtomicU64::new(0),

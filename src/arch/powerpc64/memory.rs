@@ -1,6 +1,6 @@
 //! Trying memory that was plugged: every page gets a pattern, and must hold it.
 
-use super::Powerpc64;
+use super::{Powerpc64, block};
 use crate::machine::{Memory, MemoryRange, MemoryReport};
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -69,6 +69,37 @@ impl Memory for Powerpc64 {
         foreign(address, size_of::<[u64; N]>() as u64).filter(|_| address.is_multiple_of(8))?;
         // SAFETY: as in `try_pages`, for each of the doublewords.
         Some(core::array::from_fn(|at| unsafe { (address as *const u64).add(at).read_volatile() }))
+    }
+
+    fn touch(&self, address: u64) -> Option<Option<u64>> {
+        foreign(address, size_of::<u64>() as u64).filter(|_| address.is_multiple_of(8))?;
+        let (loaded, value): (u64, u64);
+        let recovery = (&raw const block::current().recovery).cast::<u64>();
+        // SAFETY: as in `try_pages`, but the memory may be gone: then the load raises an exception, and `boot/vectors.S`
+        // goes on at label 3 with all registers as they were, as `recovery` says. It stands there for this load alone.
+        unsafe {
+            asm!(
+                "bcl 20, 31, 2f",           // where are we? (this form is no call to a branch predictor)
+                "2: mflr {value}",
+                "addi {value}, {value}, 3f - 2b",
+                "std {value}, 0({recovery})", // from here on an exception leads to 3 ...
+                "li {loaded}, 0",
+                "ld {value}, 0({address})",
+                "twi 0, {value}, 0",        // (a trap that never traps, but waits for the value)
+                "isync",
+                "li {loaded}, 1",
+                "3: li 0, 0",
+                "std 0, 0({recovery})",     // ... and from here on not any more
+                address = in(reg_nonzero) address,
+                recovery = in(reg_nonzero) recovery,
+                loaded = out(reg) loaded,
+                value = out(reg_nonzero) value,
+                out("r0") _,
+                out("lr") _,
+                options(nostack, preserves_flags),
+            );
+        }
+        Some((loaded == 1).then_some(value))
     }
 
     fn store<const N: usize>(&mut self, address: u64, words: [u64; N]) -> Option<()> {

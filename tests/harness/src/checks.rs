@@ -7,9 +7,9 @@ use crate::device::Kind;
 use crate::qemu::process::Exit;
 use crate::qmp::Event;
 use crate::scenario::{Plugged, Stage, is_deletion};
-use crate::trace::{Held, Life};
+use crate::trace::{Held, Life, is_gone};
 use crate::transcript::{Line, Transcript};
-use crate::verdict::{Finding, Verdict};
+use crate::verdict::{Class, Finding, Verdict};
 use paprika::log::{Damage, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::status::{ReturnCode, Status};
@@ -27,6 +27,8 @@ pub struct Evidence<'e> {
     pub trace: &'e str,
     /// How QEMU ended, if it has.
     pub exit: Option<Exit>,
+    /// The verdict that the guest has to come to.
+    pub wanted: GuestVerdict,
     /// Whether the run came to its end.
     pub complete: bool,
 }
@@ -58,7 +60,7 @@ pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
     if device.stage >= Stage::AskedBack {
         // A run that stopped here is not asked for an answer that it did not wait for.
         let answered = |connector| {
-            let mut ended = evidence.transcript.entries_since(device.since).map(|entry| entry.record);
+            let mut ended = device.entries(evidence.transcript).map(|entry| entry.record);
             ended.any(|record| {
                 matches!(record, Record::Done { drc, request: Request::Remove, .. } if drc == connector)
             })
@@ -99,9 +101,10 @@ fn refused(device: &Plugged) -> Option<Finding> {
     Some(Finding::other(property, &device.id, verdict, format!("QEMU refuses it: {words}")))
 }
 
-/// What QEMU says of a device that it was built without, or that it has and cannot plug.
-const LACKS: [&str; 4] =
-    ["is not a valid device model name", "not support", "unsupported", "has not been found"];
+/// What QEMU says of a device that it was built without, that it has and cannot plug, that it was told not to have, or of a
+/// command that it does not know.
+const LACKS: [&str; 5] =
+    ["is not a valid device model name", "not support", "unsupported", "=off' was set", "has not been found"];
 
 /// Whether QEMU's words say that it lacks what it was asked for.
 pub fn is_lacking(words: &str) -> bool {
@@ -109,7 +112,7 @@ pub fn is_lacking(words: &str) -> bool {
 }
 
 fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
-    let begins = transcript.entries_since(device.since).filter_map(|entry| match entry.record {
+    let begins = device.entries(transcript).filter_map(|entry| match entry.record {
         Record::Begin { drc, request: Request::Add, learned, .. } if drc == connector => Some(learned),
         _ => None,
     });
@@ -145,8 +148,8 @@ fn ended(
     asked: Request,
     wanted: Outcome,
 ) -> Finding {
-    let last = transcript
-        .entries_since(device.since)
+    let last = device
+        .entries(transcript)
         .filter_map(|entry| match entry.record {
             Record::Done { drc, request, outcome, reason, .. } if drc == connector && request == asked => {
                 Some((outcome, reason.to_string()))
@@ -170,7 +173,7 @@ fn ended(
 fn used(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Finding {
     let mut seen = false;
     let mut problem = None;
-    for entry in transcript.entries_since(device.since) {
+    for entry in device.entries(transcript) {
         match using(&entry.record, connector) {
             Using::Nothing => {}
             Using::Works => seen = true,
@@ -226,7 +229,13 @@ fn using(record: &Record<'_>, connector: DrcIndex) -> Using {
 fn traced(device: &Plugged, connector: DrcIndex, trace: &str) -> Option<Finding> {
     let life = Life::of(trace, connector)?;
     let gone = device.stage >= Stage::GivenBack;
-    let problem = match (life.configured, life.holds) {
+    // What a connector holds in the end is about the last device on it, and it may go away itself.
+    let holds = if gone && (device.until.is_some() || is_gone(trace, connector)) {
+        Held::Nothing
+    } else {
+        life.holds
+    };
+    let problem = match (life.configured, holds) {
         (0, _) => Some("it was never configured"),
         (_, Held::Nothing) if device.stage < Stage::AskedBack => Some("it holds no device"),
         (_, Held::Attached) => Some("its device is not configured"),
@@ -251,7 +260,12 @@ fn deleted(device: &Plugged, events: &[Event]) -> Finding {
         (false, Some(event)) => Some(format!("{} instead", event.name)),
         (false, None) => Some("it did not come".to_owned()),
     };
-    check("DEVICE_DELETED", device, problem)
+    match problem {
+        Some(detail) if refused.is_none() => {
+            Finding::broken("DEVICE_DELETED", &device.id, Class::StuckUnplug, detail)
+        }
+        problem => check("DEVICE_DELETED", device, problem),
+    }
 }
 
 /// The log is whole: no line lost, none damaged. Where QEMU was cut off, the last line may be cut, too.
@@ -323,10 +337,14 @@ fn of_end(evidence: &Evidence<'_>) -> Vec<Finding> {
         }
         _ => None,
     });
+    let property = match evidence.wanted {
+        GuestVerdict::Pass => "is content",
+        GuestVerdict::Fail => "says that something failed",
+    };
     let content = match verdict.last() {
-        Some((GuestVerdict::Pass, _)) => Finding::pass("is content", "the guest"),
-        Some((GuestVerdict::Fail, tally)) => Finding::other("is content", "the guest", Verdict::Fail, tally),
-        None => Finding::other("is content", "the guest", Verdict::Fail, "it gave no verdict"),
+        Some((verdict, _)) if verdict == evidence.wanted => Finding::pass(property, "the guest"),
+        Some((_, tally)) => Finding::other(property, "the guest", Verdict::Fail, tally),
+        None => Finding::other(property, "the guest", Verdict::Fail, "it gave no verdict"),
     };
     let by_guest =
         |event: &Event| event.name == "SHUTDOWN" && event.data["guest"] != serde_json::json!(false);

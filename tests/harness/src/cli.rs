@@ -40,7 +40,7 @@ pub struct Cli {
 const EXAMPLES: &str = "\
 Examples:
   paprika run                                   plug and unplug, before CAS and after the handler is armed
-  paprika run --kinds all                       the same with PCI functions, PCI host bridges and NVDIMMs, too
+  paprika run --kinds memory,cpu                only DIMMs and cores, without PCI and NVDIMMs
   paprika run --firmware slof --qemu ./qemu-system-ppc64
   paprika run --cpu power8_v2.0 --append ov5=-hp-evt --keep
   paprika race memory                           every action with a DIMM in every window of a guest's life
@@ -80,7 +80,7 @@ The exact QEMU command is printed first, and commands to type into the monitor t
 #[derive(Args, Clone, Debug)]
 pub struct RunOptions {
     /// The kinds of devices, with commas between: memory, cpu, pci, phb, pmem; `all` for all of them
-    #[arg(long, value_name = "KINDS", default_value = "memory,cpu", value_parser = kinds)]
+    #[arg(long, value_name = "KINDS", default_value = "all", value_parser = kinds)]
     pub kinds: Kinds,
     /// How to set up the machine.
     #[command(flatten)]
@@ -257,7 +257,7 @@ mod tests {
         assert!(["", "memory,", "fan", "ALL"].iter().all(|wrong| kinds(wrong).is_err()));
         let cli = Cli::try_parse_from(["paprika", "run"]);
         let Ok(Cli { command: Command::Run(options) }) = cli else { panic!("{cli:?}") };
-        assert_eq!(options.kinds.0, Family::USUAL);
+        assert_eq!(options.kinds.0, Family::ALL);
     }
 
     #[test]

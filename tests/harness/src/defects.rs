@@ -23,6 +23,12 @@ pub enum Step {
     UnplugNvdimm,
     /// Plugging a DIMM, or resetting, after a core went away.
     AfterCore,
+    /// Plugging a PCI function where another one is.
+    PlugOnOccupied,
+    /// Letting the guest write to memory that can only be read.
+    WriteReadOnly,
+    /// Asking once more for a DIMM of which the guest gave a part back and kept a part.
+    UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
     /// Asking the guest to end.
@@ -53,6 +59,9 @@ impl fmt::Display for Step {
             Self::UnplugPhb => "unplugging a PCI host bridge",
             Self::UnplugNvdimm => "unplugging an NVDIMM",
             Self::AfterCore => "plugging or resetting after a core went away",
+            Self::PlugOnOccupied => "plugging a PCI function where another one is",
+            Self::WriteReadOnly => "the guest writes metadata that can only be read",
+            Self::UnplugTorn => "asking for a DIMM of which the guest has given a part back",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::PowerDown => "powering down",
         })
@@ -75,16 +84,26 @@ pub struct Defect {
 }
 
 impl Defect {
+    const fn always_in(version: Version, step: Step, reason: &'static str) -> Self {
+        Self { certain: true, ..Self::only_in(version, step, reason) }
+    }
+
     const fn only_in(version: Version, step: Step, reason: &'static str) -> Self {
         Self { first: version, last: version, step, certain: false, reason }
     }
 }
 
+const OCCUPIED: &str =
+    "aborts in error_setv when a PCI function other than 0 is plugged where another one is";
+const READ_ONLY: &str =
+    "dies of SIGSEGV when a guest writes the metadata of an NVDIMM whose backend is read-only";
 const DOUBLE_FREE: &str =
     "corrupts its heap when a core is unplugged that was ever started, under TCG; often it aborts at once";
 const AFTER_CORE: &str =
     "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
 
+const TORN_DIMM: &str = "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which the guest has \
+                         given one block back and kept another";
 const DUPLICATE_LIOBN: &str =
     "aborts when a PCI host bridge is plugged just after one of the same index went away: duplicate LIOBN";
 
@@ -94,10 +113,43 @@ pub const DEFECTS: &[Defect] = &[
     Defect::only_in(Version::new(7, 2, 22), Step::AfterCore, AFTER_CORE),
     Defect::only_in(Version::new(10, 0, 2), Step::AfterCore, AFTER_CORE),
     Defect::only_in(Version::new(10, 0, 13), Step::AfterCore, AFTER_CORE),
+    Defect::always_in(Version::new(7, 2, 22), Step::PlugOnOccupied, OCCUPIED),
+    Defect::always_in(Version::new(10, 0, 13), Step::PlugOnOccupied, OCCUPIED),
+    Defect::always_in(Version::new(11, 1, 3), Step::PlugOnOccupied, OCCUPIED),
+    Defect::always_in(Version::new(7, 2, 22), Step::WriteReadOnly, READ_ONLY),
+    Defect::always_in(Version::new(7, 2, 22), Step::UnplugTorn, TORN_DIMM),
+    Defect::always_in(Version::new(10, 0, 13), Step::UnplugTorn, TORN_DIMM),
+    Defect::always_in(Version::new(11, 1, 3), Step::UnplugTorn, TORN_DIMM),
     Defect::only_in(Version::new(7, 2, 22), Step::AfterPhb, DUPLICATE_LIOBN),
     Defect::only_in(Version::new(10, 0, 13), Step::AfterPhb, DUPLICATE_LIOBN),
     Defect::only_in(Version::new(11, 1, 3), Step::AfterPhb, DUPLICATE_LIOBN),
 ];
+
+/// A device that some QEMUs do not let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sticky {
+    /// The version that has it.
+    pub version: Version,
+    /// The driver of the device.
+    pub driver: &'static str,
+    /// What happens instead.
+    pub reason: &'static str,
+}
+
+/// The list of devices that do not go.
+pub const STICKY: &[Sticky] = &[Sticky {
+    version: Version::new(7, 2, 22),
+    driver: XHCI,
+    reason: "an xHCI controller that was given back leaves its slot, but DEVICE_DELETED never comes",
+}];
+
+/// A USB controller.
+pub const XHCI: &str = "nec-usb-xhci";
+
+/// Why this QEMU does not let a device go.
+pub fn sticky(version: Version, kind: Kind) -> Option<&'static Sticky> {
+    STICKY.iter().find(|sticky| sticky.version == version && kind == Kind::Pci(sticky.driver))
+}
 
 /// The defect that explains a crash of this QEMU after these steps.
 pub fn explaining(version: Version, steps: &[Step]) -> Option<&'static Defect> {

@@ -124,7 +124,8 @@ pub fn add(machine: &mut Machine, id: &str, kind: Kind, further: &Value) -> Resu
     let (driver, mut arguments) = match kind {
         Kind::Dimm(bytes) => dimm(machine, id, bytes)?,
         Kind::Core => core(machine)?,
-        Kind::Pci(driver) => (driver.to_owned(), properties(&json!({ "bus": FIRST_BUS }))),
+        // What a card's ROM holds is for firmware, and not every QEMU was packaged with it.
+        Kind::Pci(driver) => (driver.to_owned(), properties(&json!({ "bus": FIRST_BUS, "romfile": "" }))),
         Kind::Phb => bridge(machine)?,
         Kind::Nvdimm(bytes) => nvdimm(machine, id, bytes)?,
     };

@@ -201,9 +201,15 @@ impl Machine {
 
     /// Lets a guest go on that holds, and waits until it has heard it.
     pub fn go(&mut self) -> Result<(), Stop> {
+        self.order(GO)
+    }
+
+    /// Gives an order to a guest that holds or idles, and waits until it has heard it.
+    pub fn order(&mut self, line: &str) -> Result<(), Stop> {
         let from = self.transcript.mark();
-        self.say(GO)?;
-        self.wait_for_record("the answer to `go`", from, |record| matches!(record, Record::Order { .. }))
+        self.say(line)?;
+        let heard = |record: &Record<'_>| matches!(record, Record::Order { line: heard } if heard.0 == line);
+        self.wait_for_record(&format!("the answer to `{line}`"), from, heard)
     }
 
     /// Says a line to the guest.

@@ -4,18 +4,21 @@
 //! A device that was plugged before CAS has to reach the guest by the tree, one that was plugged later by an event. The guest
 //! holds at both places until the host has done its part, so that there is no luck in it.
 
+mod outcome;
+
 use crate::checks::{self, Evidence};
-use crate::defects::{Step, explaining};
+use crate::defects::Step;
 use crate::device::{self, Family, Kind};
 use crate::machine::Machine;
-use crate::qemu::Version;
 use crate::qmp::{Event, QmpError};
 use crate::stop::Stop;
 use crate::transcript::{Mark, Transcript};
 use crate::verdict::{Finding, Verdict, overall};
-use paprika::log::{Record, Request};
+use outcome::{expect_sticky, outcome};
+use paprika::log::{Entry, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 /// Where the guest holds for us, as it is told with its boot arguments.
 pub const HOLDS: &str = "hold=before-cas,handler-armed";
@@ -24,6 +27,9 @@ pub const HOLDS: &str = "hold=before-cas,handler-armed";
 const BEFORE_CAS: &str = "before-cas";
 /// The second: events interrupt from here on.
 const HANDLER_ARMED: &str = "handler-armed";
+
+/// How long QEMU may take to tell what came of an unplug, where nobody says otherwise.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A device of a run and what the host did with it.
 #[derive(Clone, Debug)]
@@ -38,12 +44,21 @@ pub struct Plugged {
     pub connectors: Vec<DrcIndex>,
     /// Where the transcript was when it was plugged.
     pub since: Mark,
+    /// Where the transcript was when another device was plugged on one of them.
+    pub until: Option<Mark>,
     /// How far it has come.
     pub stage: Stage,
     /// QEMU's words, where it refused to plug or to unplug it.
     pub refusal: Option<String>,
     /// Whether QMP listed it, after it came to a stage.
     pub listed: Vec<(Stage, bool)>,
+}
+
+impl Plugged {
+    /// What the guest said while the device was the one on its connectors.
+    pub fn entries<'t>(&self, transcript: &'t Transcript) -> impl Iterator<Item = Entry<'t>> {
+        transcript.entries_between(self.since, self.until)
+    }
 }
 
 /// How far a device has come. What lies beyond is not held against it.
@@ -66,6 +81,10 @@ pub enum Stage {
 pub struct Run {
     /// The devices, in the order in which they were plugged.
     pub devices: Vec<Plugged>,
+    /// The verdict that the guest has to come to: where something is to fail, it has to say so.
+    pub wanted: GuestVerdict,
+    /// How long QEMU may take to tell what came of an unplug, when the guest has given its answer.
+    pub patience: Duration,
     /// What the host did, step by step; the last is what it is doing, or was doing when it stopped.
     steps: Vec<Step>,
 }
@@ -88,7 +107,8 @@ pub fn run(machine: &mut Machine, families: &[Family]) -> Report {
 
 /// Plays a story to the guest's end; then looks at what the witnesses say.
 pub fn play(machine: &mut Machine, story: impl FnOnce(&mut Run, &mut Machine) -> Result<(), Stop>) -> Report {
-    let mut run = Run { devices: Vec::new(), steps: vec![Step::Boot] };
+    let mut run =
+        Run { devices: Vec::new(), wanted: GuestVerdict::Pass, patience: PATIENCE, steps: vec![Step::Boot] };
     let stop = story(&mut run, machine).err();
     let mut findings = checks::all(&Evidence {
         devices: &run.devices,
@@ -96,8 +116,12 @@ pub fn play(machine: &mut Machine, story: impl FnOnce(&mut Run, &mut Machine) ->
         events: machine.events(),
         trace: &machine.trace(),
         exit: machine.exit(),
+        wanted: run.wanted,
         complete: stop.is_none(),
     });
+    for device in &run.devices {
+        expect_sticky(&mut findings, device, machine.version());
+    }
     findings.extend(outcome(stop.as_ref(), machine.version(), &run.steps));
     Report { verdict: overall(&findings), findings, devices: run.devices }
 }
@@ -173,8 +197,13 @@ impl Run {
             }
             Err(stop) => return Err(stop),
         };
-        let (id, listed) = (id.to_owned(), Vec::new());
-        self.devices.push(Plugged { id, kind, window, connectors, since, stage, refusal, listed });
+        // What becomes of a connector from here on is about this device, not about one that hung on it before.
+        let before = self.devices.iter_mut().filter(|other| other.until.is_none());
+        for other in before.filter(|other| other.connectors.iter().any(|index| connectors.contains(index))) {
+            other.until = Some(since);
+        }
+        let (id, listed, until) = (id.to_owned(), Vec::new(), None);
+        self.devices.push(Plugged { id, kind, window, connectors, since, until, stage, refusal, listed });
         Ok(())
     }
 
@@ -193,24 +222,63 @@ impl Run {
 
     /// Asks for a device back and waits until the guest has answered and QEMU has told what came of it.
     pub fn unplug(&mut self, machine: &mut Machine, id: &str) -> Result<(), Stop> {
-        let Some(device) = self.devices.iter_mut().find(|device| device.id == id) else {
-            return Err(Stop::Broken(format!("`{id}` was never plugged")));
-        };
+        self.unplug_together(machine, &[id], &[id])
+    }
+
+    /// Asks for devices back, one right after the other, and waits for the end of all that go with them.
+    pub fn unplug_together(
+        &mut self,
+        machine: &mut Machine,
+        asked: &[&str],
+        going: &[&str],
+    ) -> Result<(), Stop> {
         let (from, events) = (machine.transcript().mark(), machine.events().len());
-        match device::unplug(machine, id) {
-            Err(Stop::Qmp(QmpError::Refused { description, .. })) => {
-                device.refusal = Some(description);
-                return Ok(());
+        for id in asked {
+            if self.find(id)?.stage == Stage::Refused {
+                continue;
             }
-            other => other?,
+            // QEMU may do all of it, and more, before it answers.
+            self.find(id)?.stage = Stage::AskedBack;
+            match device::unplug(machine, id) {
+                Err(Stop::Qmp(QmpError::Refused { description, .. })) => {
+                    let device = self.find(id)?;
+                    (device.stage, device.refusal) = (Stage::Answered, Some(description));
+                }
+                other => other?,
+            }
         }
-        device.stage = Stage::AskedBack;
-        wait_until_done(machine, device, from, Request::Remove)?;
-        let end =
-            machine.wait_for_event(&format!("QEMU's word on `{id}`"), events, |event| is_end(event, id))?;
-        device.stage = Stage::GivenBack;
-        device.listed.push((Stage::GivenBack, device::listed(machine)?.contains(id)));
-        if is_deletion(&end, id) { device::clean_up(machine, id, device.kind) } else { Ok(()) }
+        let mut going = going.to_vec();
+        going.retain(|id| self.devices.iter().any(|device| device.id == *id && device.refusal.is_none()));
+        for id in &going {
+            self.find(id)?.stage = Stage::AskedBack;
+        }
+        for id in &going {
+            wait_until_done(machine, self.find(id)?, from, Request::Remove)?;
+        }
+        for id in &going {
+            let end = |machine: &Machine| {
+                machine.events()[events..].iter().any(|event| is_end(event, id)).then_some(())
+            };
+            // That no end comes is for the checks to judge.
+            machine.wait_within(self.patience, &format!("QEMU's word on `{id}`"), end)?;
+            self.find(id)?.stage = Stage::GivenBack;
+        }
+        let listed = if going.is_empty() { Default::default() } else { device::listed(machine)? };
+        for id in &going {
+            let device = self.find(id)?;
+            device.listed.push((Stage::GivenBack, listed.contains(*id)));
+            let kind = device.kind;
+            if machine.events()[events..].iter().any(|event| is_deletion(event, id)) {
+                device::clean_up(machine, id, kind)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The device of this id.
+    fn find(&mut self, id: &str) -> Result<&mut Plugged, Stop> {
+        let device = self.devices.iter_mut().find(|device| device.id == id);
+        device.ok_or_else(|| Stop::Broken(format!("`{id}` was never plugged")))
     }
 }
 
@@ -251,26 +319,9 @@ pub fn is_end(event: &Event, id: &str) -> bool {
     is_deletion(event, id) || (refused && event.text("device") == Some(id))
 }
 
-/// What the way in which a run ended is worth: a crash that is known of this QEMU is expected, and that it did not come
-/// where it was due is news.
-fn outcome(stop: Option<&Stop>, version: Version, steps: &[Step]) -> Option<Finding> {
-    let subject = format!("QEMU {version}");
-    let Some(stop) = stop else {
-        let defect = explaining(version, steps).filter(|defect| defect.certain)?;
-        let detail = format!("known to crash while {}, but it did not: {}", defect.step, defect.reason);
-        return Some(Finding::other("known defect", subject, Verdict::UnexpectedPass, detail));
-    };
-    let step = steps.last().copied().unwrap_or(Step::Boot);
-    let crashed = stop.verdict() == Verdict::Crash && !matches!(stop, Stop::GuestGaveUp { .. });
-    if let Some(defect) = explaining(version, steps).filter(|_| crashed) {
-        return Some(Finding::other("known defect", subject, Verdict::ExpectedFail, defect.reason));
-    }
-    Some(Finding::other("comes to its end", format!("while {step}"), stop.verdict(), stop.to_string()))
-}
-
 /// How the guest learned of a device, for people: `tree`, `event 2 (index)`, both, or nothing.
 pub fn learned(device: &Plugged, transcript: &Transcript) -> String {
-    let begins = transcript.entries_since(device.since).filter_map(|entry| match entry.record {
+    let begins = device.entries(transcript).filter_map(|entry| match entry.record {
         Record::Begin { drc, request: Request::Add, learned, event, .. }
             if device.connectors.contains(&drc) =>
         {
@@ -289,7 +340,7 @@ pub fn learned(device: &Plugged, transcript: &Transcript) -> String {
 
 /// By what kind of identifier an event told of a device: `index`, `count`, `count-indexed`.
 fn told_by(wanted: u32, device: &Plugged, transcript: &Transcript) -> String {
-    let id = transcript.entries_since(device.since).find_map(|entry| match entry.record {
+    let id = device.entries(transcript).find_map(|entry| match entry.record {
         Record::Event { number, id, .. } if number == wanted => Some(id.to_string()),
         _ => None,
     });
@@ -299,7 +350,7 @@ fn told_by(wanted: u32, device: &Plugged, transcript: &Transcript) -> String {
 
 /// What became of a device, for people: the guest's words on it, in order.
 pub fn became(device: &Plugged, transcript: &Transcript) -> String {
-    let outcomes = transcript.entries_since(device.since).filter_map(|entry| match entry.record {
+    let outcomes = device.entries(transcript).filter_map(|entry| match entry.record {
         Record::Done { drc, outcome, .. } if device.connectors.contains(&drc) => Some(outcome.word()),
         _ => None,
     });
@@ -307,48 +358,4 @@ pub fn became(device: &Plugged, transcript: &Transcript) -> String {
     // A device of several connectors says the same several times.
     words.dedup();
     if words.is_empty() { "nothing".to_owned() } else { words.join(", ") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Step, Stop, Verdict, outcome};
-    use crate::qemu::Version;
-    use std::os::unix::process::ExitStatusExt;
-    use std::process::ExitStatus;
-
-    fn abort() -> Stop {
-        Stop::Ended {
-            waiting_for: "the end".into(),
-            exit: ExitStatus::from_raw(6).into(),
-            last_words: "double free".into(),
-        }
-    }
-
-    fn verdict(stop: Option<&Stop>, version: Version, step: Step) -> Option<Verdict> {
-        outcome(stop, version, &[Step::Boot, step]).map(|finding| finding.verdict)
-    }
-
-    #[test]
-    fn a_known_crash_is_expected_and_any_other_is_a_crash() {
-        let known = Version::new(10, 0, 13);
-        assert_eq!(verdict(Some(&abort()), known, Step::UnplugCore), Some(Verdict::ExpectedFail));
-        assert_eq!(verdict(Some(&abort()), known, Step::Plug), Some(Verdict::Crash));
-        assert_eq!(verdict(Some(&abort()), Version::new(7, 2, 22), Step::UnplugCore), Some(Verdict::Crash));
-        // It does not crash every time, so that it did not is no news.
-        assert_eq!(verdict(None, known, Step::UnplugCore), None);
-        assert_eq!(verdict(None, known, Step::PowerDown), None);
-        assert_eq!(verdict(None, Version::new(7, 2, 22), Step::PowerDown), None);
-    }
-
-    #[test]
-    fn a_guest_that_panics_is_not_excused_by_a_defect_of_qemu() {
-        let stop = Stop::GuestGaveUp { waiting_for: "x".into(), words: "panic".into() };
-        assert_eq!(verdict(Some(&stop), Version::new(10, 0, 13), Step::UnplugCore), Some(Verdict::Crash));
-    }
-
-    #[test]
-    fn a_hang_is_not_excused_either() {
-        let stop = Stop::TimedOut { waiting_for: "x".into() };
-        assert_eq!(verdict(Some(&stop), Version::new(10, 0, 13), Step::UnplugCore), Some(Verdict::TimedOut));
-    }
 }

@@ -275,7 +275,13 @@ fn being_told_to_end_ends_everything() {
 #[test]
 fn wrong_usage_has_its_own_status() {
     let bench = Bench::new();
-    for wrong in [&["run", "--firmware", "uboot"][..], &["fly"], &[], &["run", "--append", "then=idle"]] {
+    for wrong in [
+        &["run", "--firmware", "uboot"][..],
+        &["fly"],
+        &[],
+        &["run", "--append", "then=idle"],
+        &["run", "--kinds", "fan"],
+    ] {
         let (code, text) = told(&mut bench.paprika(wrong));
         assert_eq!(code, 2, "{wrong:?}: {text}");
     }

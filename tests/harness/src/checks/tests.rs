@@ -7,7 +7,7 @@ use crate::transcript::{Mark, Transcript};
 use crate::verdict::{Finding, Verdict, worst};
 use paprika::log::{Damage, Hex, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::{DrcIndex, DrcKind};
-use paprika::papr::status::Status;
+use paprika::papr::status::{ReturnCode, Status};
 use serde_json::{Value, json};
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -84,6 +84,7 @@ fn devices(stage: Stage) -> Vec<Plugged> {
         window: "before-cas",
         connectors: vec![connector],
         since: Mark::default(),
+        until: None,
         stage,
         refusal: None,
         listed: Vec::new(),
@@ -99,6 +100,7 @@ fn problems_of(transcript: &Transcript, events: &[Event], trace: &str) -> Vec<Fi
         events,
         trace,
         exit: Some(ExitStatus::from_raw(0).into()),
+        wanted: GuestVerdict::Pass,
         complete: true,
     };
     let mut findings = all(&evidence);
@@ -265,6 +267,7 @@ fn what_a_stopped_run_did_not_come_to_is_not_held_against_it() {
         events: &[],
         trace: "",
         exit: None,
+        wanted: GuestVerdict::Pass,
         complete: false,
     };
     assert_eq!(worst(&all(&evidence)), Verdict::Pass);
@@ -282,6 +285,7 @@ fn what_qemu_refuses_to_unplug_is_skipped_with_its_words() {
         events: &good_events()[3..],
         trace: "",
         exit: Some(ExitStatus::from_raw(0).into()),
+        wanted: GuestVerdict::Pass,
         complete: true,
     };
     let findings = all(&evidence);
@@ -292,4 +296,97 @@ fn what_qemu_refuses_to_unplug_is_skipped_with_its_words() {
 #[test]
 fn the_kinds_of_the_samples_are_right() {
     assert_eq!((LMB.kind(), CORE.kind()), (DrcKind::LMB, DrcKind::CPU));
+}
+
+/// What a check of one device says of it.
+fn verdict_of(property: &str, device: &Plugged, records: Vec<Record<'static>>, events: &[Event]) -> Verdict {
+    let evidence = Evidence {
+        devices: &[],
+        transcript: &saying(records),
+        events,
+        trace: "",
+        exit: None,
+        wanted: GuestVerdict::Pass,
+        complete: false,
+    };
+    let findings = super::of_device(device, &evidence);
+    findings.iter().find(|finding| finding.property == property).expect("it was looked at").verdict
+}
+
+/// A device of this kind that the guest is through with.
+fn taken(kind: Kind, connector: u32) -> Plugged {
+    let like = devices(Stage::Answered).remove(0);
+    Plugged { kind, connectors: vec![DrcIndex(connector)], ..like }
+}
+
+#[test]
+fn a_device_of_each_kind_has_to_show_that_it_works() {
+    let (pci, phb, pmem) = (DrcIndex(0x4000_0008), DrcIndex(0x2000_0005), DrcIndex(0x9000_0000));
+    let hex = || Hex(0x1000);
+    let io = Record::Io { drc: pci, what: "status".into(), address: hex(), value: hex() };
+    let window = Record::Window { drc: phb, space: "io".into(), bus: hex(), real: hex(), size: hex() };
+    let tried = Record::Memory { drc: pmem, base: hex(), size: hex(), pages: 1, bad: 0 };
+    for (kind, connector, record) in [
+        (Kind::Pci("e1000"), pci, io),
+        (Kind::Phb, phb, window),
+        (Kind::Nvdimm(LMB_BYTES), pmem, tried.clone()),
+    ] {
+        let device = taken(kind, connector.0);
+        assert_eq!(verdict_of("works", &device, vec![record], &[]), Verdict::Pass, "{kind}");
+        assert_eq!(verdict_of("works", &device, vec![], &[]), Verdict::Fail, "{kind}");
+    }
+    let refused = Record::Scm {
+        drc: pmem,
+        call: "bind".into(),
+        about: hex(),
+        rc: ReturnCode::P2,
+        value: hex(),
+        more: hex(),
+    };
+    let device = taken(Kind::Nvdimm(LMB_BYTES), pmem.0);
+    assert_eq!(verdict_of("works", &device, vec![tried, refused], &[]), Verdict::Fail);
+}
+
+#[test]
+fn what_qmp_lists_has_to_follow() {
+    let gone = [event("DEVICE_DELETED", json!({"device": "dimm"}))];
+    for (listed, events, right) in [
+        (vec![(Stage::Answered, true)], &[][..], true),
+        (vec![(Stage::Answered, false)], &[], false),
+        (vec![(Stage::Answered, true), (Stage::GivenBack, false)], &gone, true),
+        (vec![(Stage::Answered, true), (Stage::GivenBack, true)], &gone, false),
+        // Where it was not deleted it has to be there.
+        (vec![(Stage::Answered, true), (Stage::GivenBack, false)], &[], false),
+    ] {
+        let device = Plugged { stage: Stage::GivenBack, listed, ..devices(Stage::GivenBack).remove(0) };
+        let verdict = verdict_of("agrees with QMP's lists", &device, good(), events);
+        assert_eq!(verdict == Verdict::Pass, right, "{:?} {events:?}", device.listed);
+    }
+}
+
+#[test]
+fn only_what_a_qemu_lacks_excuses_a_plug_that_it_refuses() {
+    let refused = |words: &str| {
+        let refusal = Some(words.to_owned());
+        let device = Plugged { stage: Stage::Refused, refusal, ..devices(Stage::Refused).remove(0) };
+        verdict_of("plug", &device, vec![], &[])
+    };
+    assert_eq!(refused("'ivshmem-plain' is not a valid device model name"), Verdict::Skip);
+    assert_eq!(refused("PHB hotplug not supported for this machine"), Verdict::Skip);
+    assert_eq!(refused("nvdimm device found but 'nvdimm=off' was set"), Verdict::Skip);
+    assert_eq!(refused("PCI: slot 5 function 0 already occupied"), Verdict::Fail);
+}
+
+#[test]
+fn a_connector_that_is_used_again_tells_of_the_device_that_is_on_it() {
+    let mut records = good();
+    records.extend([begin(LMB, Request::Add, Learned::Event), done(LMB, Request::Add, Outcome::Taken)]);
+    let log = saying(records.clone());
+    let mut before = devices(Stage::GivenBack).remove(0);
+    let property = "reaches the guest exactly once";
+    assert_eq!(verdict_of(property, &before, records.clone(), &[]), Verdict::Fail);
+    // The second one was plugged before the last two records were said.
+    let place = log.places_since(Mark::default()).map(|(behind, _)| behind).nth(log.lines().len() - 3);
+    before.until = place;
+    assert_eq!(verdict_of(property, &before, records, &[]), Verdict::Pass);
 }

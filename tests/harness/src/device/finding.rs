@@ -34,9 +34,14 @@ pub fn free_core(answer: &Value) -> Option<FreeCore> {
     answer.as_array()?.iter().filter_map(core).min_by_key(|(number, _)| *number).map(|(_, core)| core)
 }
 
-/// The index of a host bridge whose connector holds nothing: the lowest one.
+/// The index of a host bridge whose connector holds nothing: the lowest one. A machine whose host bridges have no connectors
+/// takes none, and says so when it is asked to: for it any index does.
 pub(super) fn free_bridge(machine: &mut Machine) -> Result<Option<u32>, Stop> {
-    for index in of_kind(machine, DrcKind::PHB)? {
+    let connectors = of_kind(machine, DrcKind::PHB)?;
+    if connectors.is_empty() {
+        return Ok(Some(1));
+    }
+    for index in connectors {
         if held(machine, index)?.is_none() {
             return Ok(Some(index.0 & 0x0fff_ffff));
         }

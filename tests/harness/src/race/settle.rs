@@ -83,12 +83,13 @@ pub(super) fn has_done(machine: &Machine, connectors: &[DrcIndex], from: Mark, a
 }
 
 /// Waits until the guest idles and has nothing left to do; whether it came to that.
-pub(super) fn idles(machine: &mut Machine) -> Result<bool, Stop> {
+pub fn idles(machine: &mut Machine) -> Result<bool, Stop> {
     for _ in 0..ROUNDS {
         let from = machine.transcript().mark();
         machine.say("go")?;
         let heard = |machine: &Machine| {
-            machine.transcript().says(from, |record| matches!(record, Record::Order { .. })).then_some(())
+            let go = |record: &Record<'_>| matches!(record, Record::Order { line } if line.0 == "go");
+            machine.transcript().says(from, go).then_some(())
         };
         if machine.wait_within(BUSY_LIMIT, "the guest's answer", heard)?.is_none() {
             return Ok(false);

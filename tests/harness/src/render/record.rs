@@ -48,8 +48,42 @@ pub(super) fn words(record: &Record<'_>, per_second: u32) -> String {
             let reason = if reason.0.is_empty() { String::new() } else { format!(": {reason}") };
             format!("{drc} {kind} {request}: {outcome}{reason}")
         }
-        other => by_field(other),
+        other => of_use(other).unwrap_or_else(|| by_field(other)),
     }
+}
+
+/// What PCI and persistent memory say while they are used.
+fn of_use(record: &Record<'_>) -> Option<String> {
+    Some(match record {
+        Record::Phb { drc, bridge, first, last, slots } => {
+            format!("{drc} host bridge {bridge:?}: buses {first} to {last}, {slots} connectors")
+        }
+        Record::Window { drc, space, bus, real, size } => {
+            format!("{drc} window of {size:?} in {space}: {bus:?} on the bus is at {real:?}")
+        }
+        Record::Pci { drc, address, vendor, device, class, driver, .. } => {
+            format!(
+                "{drc} function {address} is {:04x}:{:04x} of class {:06x}, driver {driver}",
+                vendor.0, device.0, class.0
+            )
+        }
+        Record::Bar { drc, index, space, size, base, from } => match base {
+            Some(base) => format!("{drc} BAR {index}: {size:?} in {space} at {base:?}, chosen by the {from}"),
+            None => format!("{drc} BAR {index}: {size:?} in {space} fit into no window"),
+        },
+        Record::Io { drc, what, address, value } => format!("{drc} {what} at {address:?}: {value:?}"),
+        Record::Pmem { drc, unit, block, blocks, metadata, flush } => {
+            let flush = if *flush { ", to be flushed by calls" } else { "" };
+            format!("{drc} unit {unit}: {blocks} blocks of {block:?}, {metadata} bytes of metadata{flush}")
+        }
+        Record::Scm { drc, call, about, rc, value, more } => {
+            format!("{drc} {call} {about:?} -> {rc}: {value:?}, {more:?}")
+        }
+        Record::Content { drc, found, lives, pages, bad } => {
+            format!("{drc} held {found} content of {lives} lives: {pages} pages looked at, {bad} bad")
+        }
+        _ => return None,
+    })
 }
 
 /// A short time, in microseconds.
@@ -100,6 +134,37 @@ mod tests {
         );
         assert!(words(&of(None), 512_000_000).contains("spurious"));
         assert!(words(&of(None), 0).contains("µs"));
+    }
+
+    #[test]
+    fn a_function_and_its_addresses_are_told_as_people_write_them() {
+        let drc = DrcIndex(0x4000_0008);
+        let function = Record::Pci {
+            drc,
+            bridge: Hex(0x8_0000_0002),
+            address: "00:01.0".into(),
+            vendor: Hex(0x1af4),
+            device: Hex(0x1005),
+            class: Hex(0xff00),
+            driver: "virtio".into(),
+        };
+        assert_eq!(
+            words(&function, 1),
+            "40000008 function 00:01.0 is 1af4:1005 of class 00ff00, driver virtio"
+        );
+        let bar = |base| Record::Bar {
+            drc,
+            index: 4,
+            space: "memory64".into(),
+            size: Hex(0x4000),
+            base,
+            from: "guest".into(),
+        };
+        assert_eq!(
+            words(&bar(Some(Hex(0x1000))), 1),
+            "40000008 BAR 4: 0x4000 in memory64 at 0x1000, chosen by the guest"
+        );
+        assert_eq!(words(&bar(None), 1), "40000008 BAR 4: 0x4000 in memory64 fit into no window");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Whole lives: devices come, are used, and go.
 
 use crate::case::Case;
+use crate::hands::{ARMED, HOLD_ARMED, plugged_when_armed};
 use crate::seen::{all, find, judged, negotiated, option, reach};
 use anyhow::{Result, ensure};
 use paprika::log::{Learned, Record};
@@ -10,20 +11,14 @@ use paprika_harness::device::{Family, Kind, LMB_BYTES};
 use paprika_harness::machine::Machine;
 use paprika_harness::qemu::Qemu;
 use paprika_harness::qemu::command::Setup;
-use paprika_harness::scenario::{HOLDS, Run, power_down};
-use paprika_harness::stop::Stop;
+use paprika_harness::scenario::{HOLDS, power_down};
 use std::path::Path;
-
-/// Where a device is plugged that an event has to tell of.
-const ARMED: &str = "handler-armed";
-const HOLD_ARMED: &str = "hold=handler-armed";
 
 /// CPUs that the payload must live on.
 const CPUS: [&str; 3] = ["power8", "power9", "power10"];
 
 pub(crate) fn cases(qemu: &Qemu) -> Vec<Case> {
     let mut cases = vec![
-        Case::new("run", HOLDS, run).under_slof(),
         Case::new("run", HOLDS, run),
         Case::new("256M", HOLDS, run).on(|setup| setup.memory = "256M".into()),
         Case::new("four-cpus", HOLDS, four_cpus).on(|setup| setup.cpus = "4,maxcpus=8".into()),
@@ -120,17 +115,6 @@ fn four_blocks(machine: &mut Machine) -> Result<()> {
     let connectors = report.devices.iter().map(|device| device.connectors.len()).sum::<usize>();
     ensure!(connectors == 4, "the DIMM hangs on {connectors} connectors");
     Ok(())
-}
-
-/// Plugs devices while the guest holds before its first drain, and waits until it has taken them.
-fn plugged_when_armed(run: &mut Run, machine: &mut Machine, devices: &[(&str, Kind)]) -> Result<(), Stop> {
-    reach(machine, ARMED)?;
-    run.turn_to(Step::Plug);
-    for (id, kind) in devices {
-        run.plug(machine, id, *kind, ARMED)?;
-    }
-    machine.go()?;
-    run.wait_until_taken(machine)
 }
 
 /// The host asks for an end, and the guest is told by an EPOW event.

@@ -6,8 +6,13 @@
 mod arguments;
 mod case;
 mod endings;
+mod hands;
+mod kinds;
 mod lives;
 mod matrix;
+mod pci;
+mod pmem;
+mod policies;
 mod seen;
 mod terminal;
 mod vectors;
@@ -33,7 +38,16 @@ fn main() {
 
 /// All trials of one QEMU, the longest first.
 fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
-    let cases = [lives::cases(qemu), vectors::cases(), endings::cases(), arguments::cases()];
+    let cases = [
+        lives::cases(qemu),
+        kinds::cases(),
+        pci::cases(),
+        pmem::cases(),
+        policies::cases(),
+        vectors::cases(),
+        endings::cases(),
+        arguments::cases(),
+    ];
     let trial = |case: Case| case.into_trial(name, qemu, payload);
     let by_hand = terminal::trial(name, qemu, payload);
     cases.into_iter().flatten().map(trial).chain([by_hand]).collect()

@@ -1,0 +1,60 @@
+//! What the host does in many trials.
+
+use crate::seen::reach;
+use paprika::log::Record;
+use paprika_harness::defects::Step;
+use paprika_harness::device::Kind;
+use paprika_harness::machine::Machine;
+use paprika_harness::scenario::{Run, power_down};
+use paprika_harness::stop::Stop;
+
+/// Where a device is plugged that an event has to tell of.
+pub(crate) const ARMED: &str = "handler-armed";
+/// The boot argument that makes the guest hold there.
+pub(crate) const HOLD_ARMED: &str = "hold=handler-armed";
+/// The same for trials in which memory is only a means.
+pub(crate) const QUICK: &str = "hold=handler-armed memtest=1m";
+
+/// Comes to the place where events begin to tell.
+pub(crate) fn arm(run: &mut Run, machine: &mut Machine) -> Result<(), Stop> {
+    reach(machine, ARMED)?;
+    run.turn_to(Step::Plug);
+    Ok(())
+}
+
+/// Lets the guest take what was plugged.
+pub(crate) fn take(run: &mut Run, machine: &mut Machine) -> Result<(), Stop> {
+    machine.go()?;
+    run.wait_until_taken(machine)
+}
+
+/// Asks the guest to end.
+pub(crate) fn leave(run: &mut Run, machine: &mut Machine) -> Result<(), Stop> {
+    run.turn_to(Step::PowerDown);
+    power_down(machine)
+}
+
+/// Plugs devices while the guest holds before its first drain, and waits until it has taken them.
+pub(crate) fn plugged_when_armed(
+    run: &mut Run,
+    machine: &mut Machine,
+    devices: &[(&str, Kind)],
+) -> Result<(), Stop> {
+    arm(run, machine)?;
+    for (id, kind) in devices {
+        run.plug(machine, id, *kind, ARMED)?;
+    }
+    take(run, machine)
+}
+
+/// Has the guest look into its queue; how many events there were.
+pub(crate) fn poll(machine: &mut Machine) -> Result<u32, Stop> {
+    let from = machine.transcript().mark();
+    machine.say("poll")?;
+    machine.wait("the answer to `poll`", |machine| {
+        machine.transcript().entries_since(from).find_map(|entry| match entry.record {
+            Record::Drain { events, .. } => Some(events),
+            _ => None,
+        })
+    })
+}
