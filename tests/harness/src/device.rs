@@ -103,6 +103,11 @@ pub fn file(machine: &Machine, id: &str) -> PathBuf {
 /// Properties by their names.
 type Properties = Map<String, Value>;
 
+/// Plugs a device and returns the connectors that it hangs on, in the order of their indexes.
+pub fn plug(machine: &mut Machine, id: &str, kind: Kind) -> Result<Vec<DrcIndex>, Stop> {
+    plug_with(machine, id, kind, &json!({}))
+}
+
 /// Plugs a device with further properties, and returns the connectors that it hangs on, in the order of their indexes.
 pub fn plug_with(
     machine: &mut Machine,
