@@ -101,9 +101,10 @@ fn refused(device: &Plugged) -> Option<Finding> {
     Some(Finding::other(property, &device.id, verdict, format!("QEMU refuses it: {words}")))
 }
 
-/// What QEMU says of a device that it was built without, that it has and cannot plug, or that it was told not to have.
+/// What QEMU says of a device that it was built without, that it has and cannot plug, that it was told not to have, or of a
+/// command that it does not know.
 const LACKS: [&str; 5] =
-    ["is not a valid device model name", "not support", "unsupported", "has not been found", "=off' was set"];
+    ["is not a valid device model name", "not support", "unsupported", "=off' was set", "has not been found"];
 
 /// Whether QEMU's words say that it lacks what it was asked for.
 pub fn is_lacking(words: &str) -> bool {
