@@ -11,6 +11,7 @@ rm -rf "$logs"
 mkdir -p "$logs"
 passed=0
 failed=0
+skipped=0
 
 # Adds up what the test runners said of themselves.
 count() { sed -n "s/^test result: .* \([0-9]*\) $1;.*/\1/p" "$2" | awk '{ sum += $1 } END { print sum + 0 }'; }
@@ -28,6 +29,7 @@ step() {
     elif [ $state = FAILED ] && [ "$bad" = 0 ]; then
         bad=1
     fi
+    skipped=$((skipped + $(grep -c '^SKIP: ' "$log")))
     passed=$((passed + good)) failed=$((failed + bad))
     printf '%-8s %-52s %4d passed, %d failed, %d s\n' "$state" "$what" "$good" "$bad" $(($(date +%s) - start))
     if [ $state = FAILED ]; then
@@ -47,5 +49,9 @@ step host "lints for the host" $make lint-host
 step target "lints for the target" $make lint-target
 step doc "documentation" $make doc
 
+if [ "$skipped" != 0 ]; then
+    echo "$skipped of them were skipped on a QEMU that lacks what they need:"
+    grep -h '^SKIP: ' "$logs"/*.log
+fi
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -107,6 +107,18 @@ fn parse_ours(line: &str) -> Result<Entry<'_>, Damage> {
     if stated != computed {
         return Err(Damage::Sum { computed, stated });
     }
+    entry(text)
+}
+
+/// Reads a line again that [`parse`] has found to be whole: its sum is not computed a second time.
+pub fn parse_again(line: &str) -> Option<Entry<'_>> {
+    let start = line.find(START)?;
+    let (text, _) = line[start..].rsplit_once(" *")?;
+    entry(text).ok()
+}
+
+/// Reads what stands before the sum.
+fn entry(text: &str) -> Result<Entry<'_>, Damage> {
     let frame = text.strip_prefix(START).ok_or(Damage::Frame)?;
     let (frame, record) = frame.split_once("] ").ok_or(Damage::Frame)?;
     let mut words = frame.split(' ');
@@ -134,7 +146,7 @@ impl Entry<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Damage, Entry, Record, parse};
+    use super::{Damage, Entry, Record, parse, parse_again};
     use crate::log::record::arbitrary;
     use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 
@@ -145,6 +157,7 @@ mod tests {
                 let entry = Entry { seq, ticks, station: "after-cas", record };
                 let line = entry.line();
                 prop_assert_eq!(parse(&line), Some(Ok(entry.clone())), "{}", line);
+                prop_assert_eq!(parse_again(&line), Some(entry), "{}", line);
             }
         }
 

@@ -9,6 +9,6 @@ mod record;
 mod words;
 
 pub use field::{Bytes, Field, Hex, Text, parse_hex};
-pub use line::{Damage, Entry, START, parse, write};
+pub use line::{Damage, Entry, START, parse, parse_again, write};
 pub use record::Record;
 pub use words::{Change, Learned, Outcome, Request, Severity, Verdict};

@@ -116,7 +116,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     value(
         "memtest",
-        "memtest=4k|64k|1m|none",
+        "memtest=4k|64k|1m|256m|none",
         "the stride of the test of plugged memory; default 4k",
         |to, text| put(&mut to.memtest, choice(MemTest::ALL, text)),
     ),

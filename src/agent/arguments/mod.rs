@@ -69,6 +69,8 @@ word_enum! {
         Large = "64k",
         /// Each MiB does, for those who are in a hurry.
         Huge = "1m",
+        /// One page of each block does.
+        Block = "256m",
         /// Memory is taken and given back without being touched.
         Off = "none",
     }
@@ -81,6 +83,7 @@ impl MemTest {
             Self::Small => Some(4 << 10),
             Self::Large => Some(64 << 10),
             Self::Huge => Some(1 << 20),
+            Self::Block => Some(256 << 20),
             Self::Off => None,
         }
     }
@@ -343,7 +346,7 @@ mod tests {
             ("crash=trap@nowhere", "\"nowhere\" is none of: entry, client-interface-up"),
             ("hold=cas", "\"cas\" is no station; they are: entry"),
             ("hold=entry,#x", "\"#x\" needs a number from 1"),
-            ("memtest=1k", "\"1k\" is none of: 4k, 64k, 1m, none"),
+            ("memtest=1k", "\"1k\" is none of: 4k, 64k, 1m, 256m, none"),
             ("print=tree,all", "\"all\" is none of: fragments, tree, sections"),
             ("heap=", "\"\" is no number of bytes"),
             ("heap=0", "\"0\" is no number of bytes"),

@@ -22,6 +22,7 @@ pub(crate) struct Case {
     firmware: Firmware,
     arrange: Box<dyn FnOnce(&mut Setup) + Send>,
     play: Play,
+    lacking: Option<&'static str>,
 }
 
 impl Case {
@@ -37,12 +38,17 @@ impl Case {
                 setup.append.push(append);
             }
         });
-        Self { name: name.into(), firmware: Firmware::Vof, arrange, play: Box::new(play) }
+        Self { name: name.into(), firmware: Firmware::Vof, arrange, play: Box::new(play), lacking: None }
     }
 
     /// The same under SLOF.
     pub(crate) fn under_slof(self) -> Self {
         Self { firmware: Firmware::Slof, ..self }
+    }
+
+    /// The same, skipped on a QEMU that does not start and gives this as its reason.
+    pub(crate) fn unless(self, words: &'static str) -> Self {
+        Self { lacking: Some(words), ..self }
     }
 
     /// The same on a machine that is set up otherwise.
@@ -62,9 +68,20 @@ impl Case {
         let firmware = self.firmware.to_string().to_lowercase();
         let mut setup = Setup::new(qemu.clone(), payload.to_owned());
         setup.firmware = self.firmware;
-        Trial::test(format!("{version}/{firmware}/{}", self.name), move || {
+        let name = format!("{version}/{firmware}/{}", self.name);
+        Trial::test(name.clone(), move || {
             (self.arrange)(&mut setup);
-            run(&setup, self.play).map_err(|problem| Failed::from(format!("{problem:#}")))
+            let problem = match run(&setup, self.play) {
+                Ok(()) => return Ok(()),
+                Err(problem) => format!("{problem:#}"),
+            };
+            match self.lacking.and_then(|words| problem.lines().find(|line| line.contains(words))) {
+                Some(line) => {
+                    eprintln!("SKIP: {name}: {line}");
+                    Ok(())
+                }
+                None => Err(Failed::from(problem)),
+            }
         })
     }
 }

@@ -5,11 +5,13 @@
 
 mod arguments;
 mod case;
+mod cores;
 mod endings;
 mod hands;
 mod kinds;
 mod lives;
 mod matrix;
+mod memory;
 mod pci;
 mod pmem;
 mod policies;
@@ -44,6 +46,8 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         kinds::cases(),
         pci::cases(),
         pmem::cases(),
+        memory::cases(),
+        cores::cases(),
         policies::cases(),
         transitions::cases(),
         vectors::cases(),
