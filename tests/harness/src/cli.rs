@@ -132,7 +132,8 @@ pub struct Options {
     /// How long it may take, in seconds; `boot` takes as long as you like
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
-    /// Keep the private directory: the exact command, console.log, qmp.jsonl, trace.log, stderr, timeline.jsonl
+    /// Keep the private directory: the exact command, console.log, qmp.jsonl, trace.log, stderr, timeline.jsonl; of a race
+    /// also verdict.json, and in `again` the command that runs it again
     #[arg(long)]
     pub keep: bool,
     /// The guest; target/paprika.elf where it is not given
