@@ -33,7 +33,7 @@ comma    := ,
 .DEFAULT_GOAL := help
 # Set-up comes once and first; what can run side by side is cargo's business.
 .NOTPARALLEL:
-.PHONY: help setup run boot payload harness test check lint doc qemus clean
+.PHONY: help setup run boot transitions payload harness test check lint doc qemus clean
 
 help: ## lists the targets
 	@echo "Targets:"
@@ -46,6 +46,9 @@ run: setup payload harness ## installs what is missing, builds, boots, and shows
 
 boot: setup payload harness ## boots the guest to stay: its console here, QEMU's monitor behind Ctrl-A c
 	@$(PAPRIKA) boot --firmware $(FIRMWARE) $(ARGS)
+
+transitions: setup payload harness ## makes every call about a connector from every state, and prints what comes of it
+	@$(PAPRIKA) transitions --firmware $(FIRMWARE) $(ARGS)
 
 test: ## everything that proves us right: lints, docs, unit tests, boots in every QEMU at hand
 	@CORE=$(CORE) sh scripts/test.sh

@@ -3,13 +3,13 @@
 //! Nothing is lost: each event that was taken from the queue is in the log, as far as it could be understood, and
 //! byte by byte where it could not.
 
-use super::arguments::{Print, Until};
+use super::arguments::{self, Print, Until};
 use super::guest::{Chapter, Guest};
 use super::listening::RawLog;
 use super::station::Station;
 use crate::hotplug::plan::{Campaign, Task, plan};
 use crate::hotplug::policy::Rules;
-use crate::log::{Bytes, Learned, Outcome, Record, Severity};
+use crate::log::{Bytes, Learned, Outcome, Record, Request, Severity};
 use crate::machine::Machine;
 use crate::papr::event::{Epow, EpowAction, EventLog, Hotplug, Section};
 use alloc::format;
@@ -33,7 +33,7 @@ impl<M: Machine> Guest<M> {
             self.reach(Station::EventTaken);
             self.follow(number, &log)?;
         }
-        Ok(())
+        self.measure()
     }
 
     fn tell(&mut self, number: u32, bytes: &[u8]) {
@@ -124,6 +124,12 @@ impl<M: Machine> Guest<M> {
                 return Ok(());
             }
         };
+        if self.arguments.task == arguments::Task::Transitions {
+            if plan.request == Request::Add {
+                self.specimens.extend(plan.candidates.into_iter().take(plan.wanted));
+            }
+            return Ok(());
+        }
         let failed = self.tally.failed;
         let mut campaign = Campaign::new(plan);
         let mut last: Option<Outcome> = None;

@@ -12,6 +12,7 @@ use crate::hotplug::inventory::Inventory;
 use crate::log::{Record, Severity, Text};
 use crate::machine::Machine;
 use crate::openfirmware::flatten::FlatTree;
+use crate::papr::drc::DrcIndex;
 use crate::papr::rtas::{Calls, Missing, Tokens};
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString};
@@ -61,6 +62,8 @@ pub struct Guest<M> {
     pub(super) tally: Tally,
     /// Events that were taken and told, and not acted on yet, with their numbers.
     pub(super) waiting: VecDeque<(u32, RawLog)>,
+    /// Connectors that events have told of and that are to be measured, where that is the guest's task.
+    pub(super) specimens: Vec<DrcIndex>,
     /// The platform has asked the guest to end.
     pub(super) over: bool,
     visits: Vec<u32>,
@@ -79,6 +82,7 @@ impl<M: Machine> Guest<M> {
             inventory: Inventory::new(),
             tally: Tally::default(),
             waiting: VecDeque::new(),
+            specimens: Vec::new(),
             over: false,
             visits: Vec::new(),
         }

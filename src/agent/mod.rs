@@ -21,6 +21,7 @@ pub mod numbered;
 pub mod orders;
 pub mod resources;
 pub mod station;
+mod transitions;
 pub mod trees;
 pub mod using;
 pub mod waking;

@@ -538,6 +538,36 @@ records! {
         /// Ticks of the time base that it took.
         ticks: u64,
     }
+    /// A call that was made to see what comes of it: a row of the table of transitions.
+    Row = "row" {
+        /// The connector.
+        drc: DrcIndex,
+        /// What it connects.
+        kind: DrcKind,
+        /// The state before the call; `unknown` for an index that nobody has.
+        before: Text<'a>,
+        /// The call.
+        call: Text<'a>,
+        /// What it returned; of configure-connector the last status.
+        rc: Status,
+        /// What a sensor read; 0 for other calls.
+        sense: EntitySense,
+        /// The state after it, as far as calls can tell.
+        after: Text<'a>,
+        /// Whether a correct hypervisor answers so.
+        expected: bool,
+    }
+    /// All connectors of a kind have been measured.
+    Tour = "tour" {
+        /// What they connect.
+        kind: DrcKind,
+        /// How many rows were printed.
+        rows: u32,
+        /// How many of them are not what a correct hypervisor answers.
+        unexpected: u32,
+        /// How many could not be, for want of connectors.
+        missing: u32,
+    }
     /// What became of a request.
     Done = "done" {
         /// The connector.

@@ -218,7 +218,14 @@ impl<'m, M: Rtas + Clock> Calls<'m, M> {
     ///
     /// Ref: LoPAR 13.5.3.3
     pub fn entity_sense(&mut self, index: DrcIndex) -> Answer<EntitySense> {
-        self.cells(Call::GetSensorState, &[Sensor::DR_ENTITY_SENSE.0, index.0])
+        self.sensor(Sensor::DR_ENTITY_SENSE, index)
+    }
+
+    /// Reads a sensor of a connector, as if it were its entity sense.
+    ///
+    /// Ref: LoPAR 7.3.11
+    pub fn sensor(&mut self, sensor: Sensor, index: DrcIndex) -> Answer<EntitySense> {
+        self.cells(Call::GetSensorState, &[sensor.0, index.0])
             .map(|(status, [state])| (status, EntitySense(state)))
     }
 

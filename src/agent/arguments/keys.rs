@@ -1,6 +1,6 @@
 //! The table of boot arguments: for each its form, its help and its reader.
 
-use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Then, Until};
+use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Task, Then, Until};
 use crate::agent::station::{Holds, Station};
 use crate::hotplug::policy::Rules;
 use crate::log::Field;
@@ -47,6 +47,12 @@ const fn value(
 /// All keys, in the order of the help.
 pub(super) const KEYS: &[Key] = &[
     alone("help", "prints this", |to| to.help = true),
+    value(
+        "task",
+        "task=hotplug|transitions",
+        "takes what is plugged (default), or measures its connectors: every call from every state",
+        |to, text| put(&mut to.task, choice(Task::ALL, text)),
+    ),
     value(
         "hold",
         "hold=<station>[#<visit>],#<call>",

@@ -32,6 +32,16 @@ word_enum! {
 }
 
 word_enum! {
+    /// What the guest lives for.
+    pub enum Task {
+        /// To take what is plugged, use it and give it back.
+        Hotplug = "hotplug",
+        /// To measure the connectors of what is plugged: every call from every state.
+        Transitions = "transitions",
+    }
+}
+
+word_enum! {
     /// When the guest's end comes.
     pub enum Until {
         /// When an event or the host tells it to shut down.
@@ -113,6 +123,8 @@ pub struct Arguments {
     pub crash: Option<Crash>,
     /// What to change about the argument of CAS.
     pub overrides: Overrides,
+    /// What to live for.
+    pub task: Task,
     /// How densely to test memory.
     pub memtest: MemTest,
     /// How the guest treats what the host asks of it.
@@ -136,6 +148,7 @@ impl Default for Arguments {
             until: Until::Shutdown,
             crash: None,
             overrides: Overrides::default(),
+            task: Task::Hotplug,
             memtest: MemTest::Small,
             policy: Rules::default(),
             pmem: Manners::Careful,
@@ -229,8 +242,7 @@ mod tests {
     #[test]
     fn the_keys_are_those_that_users_know_and_every_one_has_help() {
         let keys: Vec<_> = KEYS.iter().map(|key| key.key).collect();
-        let known =
-            "help hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 memtest policy pmem print tree-max heap";
+        let known = "help task hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 memtest policy pmem print tree-max heap";
         assert_eq!(keys.join(" "), known);
         for key in keys {
             let mut lines = Arguments::help().filter(|(word, _)| word.split('=').next() == Some(key));
@@ -250,6 +262,7 @@ mod tests {
             }
         }
         shows("until", Until::ALL.iter().map(|one| one.word()));
+        shows("task", super::Task::ALL.iter().map(|one| one.word()));
         shows("then", Then::ALL.iter().map(|one| one.word()));
         shows("crash", CrashKind::ALL.iter().map(|one| one.word()));
         shows("memtest", MemTest::ALL.iter().map(|one| one.word()));
@@ -268,12 +281,13 @@ mod tests {
     #[test]
     fn every_key_is_read() {
         let arguments = parse(
-            "help hold=entry,before-step#2,#40 then=idle until=armed crash=trap@after-cas memtest=64k pmem=bold \
+            "help task=transitions hold=entry,before-step#2,#40 then=idle until=armed crash=trap@after-cas memtest=64k pmem=bold \
              policy=remove:refuse@2 print=tree,sections tree-max=2m heap=512k pvr=power9,3.00 ov1=00ffc0 ov6=aix",
         );
         assert!(arguments.help && arguments.holds.at_call(40));
         assert!(arguments.holds.matches(Station::BeforeStep, 2));
         assert_eq!((arguments.then, arguments.until), (Then::Idle, Until::Armed));
+        assert_eq!(arguments.task, super::Task::Transitions);
         assert_eq!(arguments.crash, Some(Crash { kind: CrashKind::Trap, at: Station::AfterCas }));
         assert_eq!((arguments.memtest.stride(), arguments.pmem), (Some(65536), Manners::Bold));
         assert_eq!(arguments.policy, super::Rules::parse("remove:refuse@2").unwrap());

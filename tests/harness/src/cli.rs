@@ -1,6 +1,7 @@
 //! The command line of `paprika`.
 
 mod race;
+mod transitions;
 
 use crate::boot;
 use crate::device::Family;
@@ -44,6 +45,7 @@ Examples:
   paprika run --firmware slof --qemu ./qemu-system-ppc64
   paprika run --cpu power8_v2.0 --append ov5=-hp-evt --keep
   paprika race memory                           every action with a DIMM in every window of a guest's life
+  paprika transitions --format mermaid          the state diagram of the connectors, as this QEMU has it
   paprika boot                                  the guest stays; plug by hand in QEMU's monitor (Ctrl-A c)
   paprika boot --append help                    what the guest can be told
 
@@ -74,6 +76,9 @@ The exact QEMU command is printed first, and commands to type into the monitor t
     /// Plugs and unplugs at every place of a guest's life, each in a boot of its own, and prints the matrix
     #[command(after_help = race::AFTER_HELP)]
     Race(race::RaceOptions),
+    /// Makes every call about a connector from every state, and prints what comes of it: tables, or a diagram
+    #[command(after_help = transitions::AFTER_HELP)]
+    Transitions(transitions::TransitionsOptions),
 }
 
 /// What is plugged.
@@ -175,6 +180,7 @@ pub fn main() -> u8 {
         Command::Run(options) => run(options),
         Command::Boot(options) => boot(options),
         Command::Race(options) => race::race(options),
+        Command::Transitions(options) => transitions::transitions(options),
     });
     result.unwrap_or_else(|error| {
         eprintln!("paprika: {error:#}");

@@ -13,6 +13,7 @@
 //! | [`checks`], [`verdict`], [`defects`] | what must hold afterwards, and what it means when it does not |
 //! | [`render`] | all of it, for people |
 //! | [`race`] | `paprika race`: many short runs, each with a device at an exact place |
+//! | [`transitions`] | `paprika transitions`: the connectors' state machine, measured and drawn |
 //! | [`boot`] | what `paprika boot` does |
 //! | [`cli`] | the command line |
 //!
@@ -41,4 +42,5 @@ pub mod stop;
 pub mod timeline;
 pub mod trace;
 pub mod transcript;
+pub mod transitions;
 pub mod verdict;

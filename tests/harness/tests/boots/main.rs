@@ -15,6 +15,7 @@ mod pmem;
 mod policies;
 mod seen;
 mod terminal;
+mod transitions;
 mod vectors;
 
 use case::Case;
@@ -44,6 +45,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         pci::cases(),
         pmem::cases(),
         policies::cases(),
+        transitions::cases(),
         vectors::cases(),
         endings::cases(),
         arguments::cases(),
