@@ -10,6 +10,9 @@ use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+/// A race that takes a moment.
+pub(crate) const EARLY: [&str; 2] = ["--only", "memory/plug/before-cas"];
+
 /// A directory for the QEMU of a test, and in it one for what `paprika` leaves behind.
 pub(crate) struct Bench {
     pub(crate) folder: tempfile::TempDir,

@@ -1,6 +1,6 @@
 //! Faults: whatever happens to a race, it ends in time, with the right verdict, and leaves nothing behind.
 
-use crate::bench::{Bench, expect, told};
+use crate::bench::{Bench, EARLY, expect, told};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -125,7 +125,7 @@ fn a_payload_of_another_version_ends_a_race_with_an_error_that_names_it() {
     let bench = Bench::new();
     let qemu = bench.speaking("foreign");
     let words = ["ERROR", "99.9.9", "make payload"];
-    expect(&mut bench.race(&qemu, &["--only", "memory/plug/before-cas"]), 2, &words);
+    expect(&mut bench.race(&qemu, &EARLY), 2, &words);
     bench.is_clean();
 }
 
@@ -168,5 +168,21 @@ fn being_told_to_end_ends_all_races_at_once() {
     assert_eq!(output.status.code(), Some(130), "{output:?}");
     assert!(begin.elapsed() < Duration::from_secs(5), "it took {:?}", begin.elapsed());
     assert_eq!(bench.started().len(), 3, "no race may start after that");
+    bench.is_clean();
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_no_success_and_a_reader_that_has_enough_is_no_failure() {
+    let bench = Bench::new();
+    let qemu = bench.real_after(":");
+    let full = || fs::File::options().write(true).open("/dev/full").expect("a full disk");
+    let output = bench.race(&qemu, &EARLY).stdout(full()).output().expect("it starts");
+    let words = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && words.contains("No space left"), "{words}");
+    let options = [&EARLY[..], &["--junit", "/dev/full"]].concat();
+    expect(&mut bench.race(&qemu, &options), 2, &["1 races: 1 PASS", "/dev/full", "No space left"]);
+    let mut race = bench.race(&qemu, &EARLY).stdout(Stdio::piped()).spawn().expect("it starts");
+    drop(race.stdout.take());
+    assert_eq!(race.wait().expect("it ends").code(), Some(0));
     bench.is_clean();
 }

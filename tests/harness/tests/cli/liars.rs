@@ -1,6 +1,6 @@
 //! Races against QEMUs that behave otherwise, as some versions did or were meant to, and against QEMUs that lie.
 
-use crate::bench::{Bench, expect};
+use crate::bench::{Bench, EARLY, expect};
 use std::time::{Duration, Instant};
 
 /// A short race, and what has to come of it where QEMU lies in this way.
@@ -10,8 +10,6 @@ fn race(lie: &str, options: &[&str], status: i32, words: &[&str]) {
     expect(&mut bench.race(&qemu, options), status, words);
     bench.is_clean();
 }
-
-const EARLY: [&str; 2] = ["--only", "memory/plug/before-cas"];
 
 #[test]
 fn an_honest_man_in_the_middle_changes_nothing() {
