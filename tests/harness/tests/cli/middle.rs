@@ -42,30 +42,26 @@ fn the_man_in_the_middle() {
     if lie == "very-old" {
         arguments.retain(|word| !word.starts_with("spapr_") && word != "-trace");
     }
-    let mut ends = ["console.sock", "qmp.sock"].map(|name| between(&mut arguments, name));
+    let ends = ["console.sock", "qmp.sock"].map(|name| between(&mut arguments, name));
     let mut qemu = Command::new(real).args(&arguments).spawn().expect("QEMU starts");
-    let [console, qmp] = ends.each_mut().map(|(outer, listener)| {
+    let [(host, guest), (client, monitor)] = ends.map(|(outer, listener)| {
         let (inner, _) = listener.accept().expect("QEMU connects");
-        (outer.try_clone().expect("a socket"), inner)
+        (outer, inner)
     });
-    let liar = Arc::new(Mutex::new(Liar {
-        lie,
-        qemu: qmp.1.try_clone().expect("a socket"),
-        guest: Guest::default(),
-    }));
+    let liar = Arc::new(Mutex::new(Liar { lie, qemu: twin(&monitor), guest: Guest::default() }));
     let threads = [
-        pass(console.1.try_clone().expect("a socket"), console.0.try_clone().expect("a socket"), {
+        pass(twin(&guest), twin(&host), {
             let liar = liar.clone();
             move |line| liar.lock().expect("a liar").hears(line)
         }),
-        pass(qmp.1.try_clone().expect("a socket"), qmp.0.try_clone().expect("a socket"), {
+        pass(twin(&monitor), twin(&client), {
             let liar = liar.clone();
             move |line| liar.lock().expect("a liar").answers(line)
         }),
     ];
-    pass(console.0, console.1, Some);
-    let mut back = qmp.0.try_clone().expect("a socket");
-    pass(qmp.0, qmp.1, move |line| match liar.lock().expect("a liar").refuses(&line) {
+    pass(host, guest, Some);
+    let mut back = twin(&client);
+    pass(client, monitor, move |line| match liar.lock().expect("a liar").refuses(&line) {
         Some(answer) => {
             let _ = writeln!(back, "{answer}");
             None
@@ -86,6 +82,11 @@ fn between(arguments: &mut [String], name: &str) -> (UnixStream, UnixListener) {
     let listener = UnixListener::bind(format!("{path}.x")).expect("a socket");
     *word += ".x";
     (outer, listener)
+}
+
+/// Another handle of the same socket.
+fn twin(socket: &UnixStream) -> UnixStream {
+    socket.try_clone().expect("a socket")
 }
 
 /// Passes on lines as they are changed, until there are no more.
