@@ -2,6 +2,7 @@
 
 use crate::device::{FreeCore, LMB_BYTES, free_core};
 use crate::machine::Machine;
+use crate::out::say;
 use crate::qemu::command::{Ends, Setup, for_shell};
 use crate::qemu::process::{Exit, Process};
 use crate::signals;
@@ -22,7 +23,7 @@ pub fn boot(setup: &Setup, limit: Option<Duration>) -> Result<Exit, Stop> {
     let core = ask_for_core(setup)?;
     let arguments = setup.arguments(Ends::Terminal);
     let command = for_shell(&setup.qemu.program, &arguments);
-    println!("{}\n", introduction(setup, &command, core.as_ref()));
+    say!("{}\n", introduction(setup, &command, core.as_ref()));
     std::io::stdout().flush()?;
 
     let until = limit.map(|limit| Instant::now() + limit);

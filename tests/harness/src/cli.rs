@@ -6,6 +6,7 @@ mod transitions;
 use crate::boot;
 use crate::device::Family;
 use crate::machine::{Machine, Sight};
+use crate::out::{self, say};
 use crate::qemu::Qemu;
 use crate::qemu::command::{DEFAULT_MEMORY, Firmware, Setup};
 use crate::render::{Colour, Show, report};
@@ -137,7 +138,8 @@ pub struct Options {
     /// How long it may take, in seconds; `boot` takes as long as you like
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: Option<u64>,
-    /// Keep the private directory: the exact command, console.log, qmp.jsonl, trace.log, stderr, timeline.jsonl
+    /// Keep the private directory: the exact command, console.log, qmp.jsonl, trace.log, stderr, timeline.jsonl; of a race
+    /// also verdict.json, and in `again` the command that runs it again
     #[arg(long)]
     pub keep: bool,
     /// The guest; target/paprika.elf where it is not given
@@ -181,14 +183,22 @@ pub fn main() -> u8 {
         Command::Race(options) => race::race(options),
         Command::Transitions(options) => transitions::transitions(options),
     });
-    result.unwrap_or_else(|error| {
+    let status = result.unwrap_or_else(|error| {
         eprintln!("paprika: {error:#}");
         match error.downcast_ref::<Stop>() {
             Some(Stop::Interrupted) => INTERRUPTED,
             Some(stop) => stop.verdict().exit_status(),
             None => 2,
         }
-    })
+    });
+    match out::problem() {
+        // What nobody could read is no success.
+        Some(problem) if status == 0 => {
+            eprintln!("paprika: not all could be printed: {problem}");
+            2
+        }
+        _ => status,
+    }
 }
 
 fn run(RunOptions { kinds, machine: options }: &RunOptions) -> anyhow::Result<u8> {
@@ -209,13 +219,13 @@ fn run(RunOptions { kinds, machine: options }: &RunOptions) -> anyhow::Result<u8
     let colour = Colour::of_stdout();
     let mut show = Show::new(colour);
     let watcher = Box::new(move |sight: Sight<'_>| show.print(sight));
-    println!("{} with {}, {}", setup.qemu.banner, setup.firmware, setup.payload.display());
+    say!("{} with {}, {}", setup.qemu.banner, setup.firmware, setup.payload.display());
     let mut machine = Machine::launch(&setup, Instant::now() + Duration::from_secs(limit), watcher)?;
     let outcome = scenario::run(&mut machine, &kinds.0);
-    println!("{}", report(&outcome, machine.transcript(), colour));
+    say!("{}", report(&outcome, machine.transcript(), colour));
     if setup.keep {
         machine.write_timeline()?;
-        println!("kept: {}", machine.directory().display());
+        say!("kept: {}", machine.directory().display());
     }
     Ok(interrupted_or(outcome.verdict.exit_status()))
 }

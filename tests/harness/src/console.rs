@@ -11,6 +11,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// So many bytes without an end are a line: a guest that writes rubbish must not fill the memory.
 const LONGEST_LINE: usize = 1 << 20;
 
+/// So many bytes are no log: a whole run says less than a hundredth of it.
+const FLOOD: usize = 16 << 20;
+
 /// The host's end of the console.
 #[derive(Debug)]
 pub struct Console {
@@ -18,6 +21,7 @@ pub struct Console {
     unfinished: Vec<u8>,
     log: Option<File>,
     unwritten: Option<String>,
+    received: usize,
     closed: bool,
 }
 
@@ -25,7 +29,7 @@ impl Console {
     /// A console on which nothing was said yet; every byte goes to `log` as well.
     pub fn new(stream: UnixStream, log: Option<File>) -> io::Result<Self> {
         stream.set_write_timeout(Some(WRITE_LIMIT))?;
-        Ok(Self { stream, unfinished: Vec::new(), log, unwritten: None, closed: false })
+        Ok(Self { stream, unfinished: Vec::new(), log, unwritten: None, received: 0, closed: false })
     }
 
     /// Reads what is there and returns the lines that it finished, without their ends. To be called when there is something,
@@ -39,6 +43,7 @@ impl Console {
             Err(error) => return Err(error),
         };
         self.closed = length == 0;
+        self.received = self.received.saturating_add(length);
         if let Some(log) = &mut self.log {
             // A log on a full disk must not end a run, but must be told of.
             if let Err(error) = log.write_all(&chunk[..length]) {
@@ -65,6 +70,11 @@ impl Console {
     /// The socket, for those who wait for it together with others.
     pub fn stream(&self) -> &UnixStream {
         &self.stream
+    }
+
+    /// Whether more came than anybody could mean.
+    pub fn floods(&self) -> bool {
+        self.received > FLOOD
     }
 
     /// Why not all of it is in the log.

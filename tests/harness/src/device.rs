@@ -8,7 +8,7 @@ mod finding;
 mod listing;
 
 pub use family::Family;
-pub use finding::{FreeCore, connectors, free_core};
+pub use finding::{CONNECTORS, FreeCore, connectors, free_core};
 pub use listing::listed;
 
 use crate::machine::Machine;

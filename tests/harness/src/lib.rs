@@ -15,6 +15,7 @@
 //! | [`race`] | `paprika race`: many short runs, each with a device at an exact place |
 //! | [`transitions`] | `paprika transitions`: the connectors' state machine, measured and drawn |
 //! | [`boot`] | what `paprika boot` does |
+//! | [`out`] | standard output, which can fail |
 //! | [`cli`] | the command line |
 //!
 //! Everything happens in one thread: the console and the monitor are watched together, so that a guest that talks never
@@ -31,6 +32,7 @@ pub mod defects;
 pub mod device;
 pub mod directory;
 pub mod machine;
+pub mod out;
 pub mod qemu;
 pub mod qmp;
 pub mod race;

@@ -315,6 +315,9 @@ impl Machine {
         if let Some(problem) = self.transcript.foreign() {
             return Err(Stop::Broken(problem.to_owned()));
         }
+        if self.console.floods() {
+            return Err(Stop::Broken(format!("the console floods while {waiting_for} is due")));
+        }
         let late = Instant::now() >= self.until;
         if let Some(seconds) = self.silent_for().filter(|&silent| late || silent >= FIRST_WORD_LIMIT) {
             let last_line = self.transcript.tail(1).first().map(|line| line.text.clone()).unwrap_or_default();

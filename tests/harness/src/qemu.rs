@@ -7,7 +7,7 @@ pub mod process;
 use process::Process;
 use std::ffi::OsStr;
 use std::fmt;
-use std::io::{self, Read, Seek};
+use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -199,6 +199,8 @@ fn ask(program: &Path, arguments: &[&str]) -> io::Result<String> {
     };
     let mut text = String::new();
     let source = if exit.success() { &mut out } else { &mut err };
+    // On a full disk some of it is missing; then there is no room for this, either.
+    source.write_all(b"\n")?;
     source.rewind()?;
     source.read_to_string(&mut text)?;
     if exit.success() {

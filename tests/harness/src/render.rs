@@ -5,13 +5,14 @@
 mod record;
 
 use crate::machine::Sight;
+use crate::out::say;
 use crate::qmp::Event;
 use crate::scenario::{self, Report};
 use crate::transcript::{Kind, Line, Transcript};
 use crate::verdict::{Finding, Verdict, worst};
 use paprika::log::{Entry, Record};
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::time::Duration;
 
 /// Whether output is coloured.
@@ -81,7 +82,7 @@ impl Show {
     /// Prints what is seen. A reader that went away is no reason to stop.
     pub fn print(&mut self, sight: Sight<'_>) {
         if let Some(text) = self.text(sight) {
-            let _ = writeln!(std::io::stdout().lock(), "{text}");
+            say!("{text}");
         }
     }
 

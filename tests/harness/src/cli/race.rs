@@ -1,6 +1,7 @@
 //! `paprika race`: which races, how many at a time, and in what form their outcome is told.
 
 use super::{Options, SLOF_LIMIT, VOF_LIMIT, interrupted_or};
+use crate::out::say;
 use crate::qemu::command::{Firmware, Setup};
 use crate::race::action::Action;
 use crate::race::expect::Expect;
@@ -78,11 +79,11 @@ that is not PASS is explained below the table; `--only NAME --keep` runs it agai
 /// Does it; the exit status.
 pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
     if options.list {
-        Scenario::all().iter().for_each(|scenario| println!("{scenario}"));
+        Scenario::all().iter().for_each(|scenario| say!("{scenario}"));
         return Ok(0);
     }
     if let Some(name) = &options.explain {
-        print!("{}", named(name)?.story());
+        say!("{}", named(name)?.story().trim_end());
         return Ok(0);
     }
     let setup = options.machine.setup()?;
@@ -94,18 +95,19 @@ pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
         Some(name) => vec![watched(named(name)?, &setup, limit, options)],
         None => many(&options.chosen(), &setup, limit, options),
     };
-    if let Some(file) = &options.junit {
-        std::fs::write(file, report::junit(&outcomes, &setup.qemu.banner))?;
-    }
     match options.format {
-        Format::Text => println!("{}", report::text(&outcomes, Colour::of_stdout())),
-        Format::Tap => print!("{}", report::tap(&outcomes)),
+        Format::Text => say!("{}", report::text(&outcomes, Colour::of_stdout())),
+        Format::Tap => say!("{}", report::tap(&outcomes).trim_end()),
         Format::Json => {
-            println!("{:#}", report::json(&outcomes, &setup.qemu.banner, &setup.firmware.to_string()))
+            say!("{:#}", report::json(&outcomes, &setup.qemu.banner, &setup.firmware.to_string()))
         }
     }
     for path in outcomes.iter().filter_map(|outcome| outcome.evidence.as_ref()) {
         eprintln!("kept: {}", path.display());
+    }
+    if let Some(file) = &options.junit {
+        std::fs::write(file, report::junit(&outcomes, &setup.qemu.banner))
+            .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     }
     Ok(interrupted_or(report::verdict(&outcomes).exit_status()))
 }
@@ -142,7 +144,7 @@ fn many(scenarios: &[Scenario], setup: &Setup, limit: Duration, options: &RaceOp
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = options.jobs.map_or(processors, usize::from);
     if options.format == Format::Text {
-        println!("{} with {}: {} races", setup.qemu.banner, setup.firmware, scenarios.len());
+        say!("{} with {}: {} races", setup.qemu.banner, setup.firmware, scenarios.len());
     }
     let done = AtomicUsize::new(0);
     let progress = std::io::stderr().is_terminal();

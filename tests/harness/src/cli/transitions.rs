@@ -2,6 +2,7 @@
 
 use super::{Kinds, Options, VOF_LIMIT, interrupted_or, kinds};
 use crate::machine::Machine;
+use crate::out::say;
 use crate::qemu::Qemu;
 use crate::transitions::{MEASURE, Measured, dot, measure, mermaid, text};
 use clap::{Args, ValueEnum};
@@ -62,10 +63,10 @@ pub(super) fn transitions(options: &TransitionsOptions) -> anyhow::Result<u8> {
         all.push(measure(&mut machine, &options.kinds.0, setup.qemu.banner.clone())?);
     }
     match options.format {
-        Format::Text => print!("{}", text(&all)),
-        Format::Dot => all.iter().for_each(|one| print!("{}", dot(one))),
-        Format::Mermaid => all.iter().for_each(|one| print!("{}", mermaid(one))),
-        Format::Json => all.iter().for_each(|one| println!("{}", one.json())),
+        Format::Text => say!("{}", text(&all).trim_end()),
+        Format::Dot => all.iter().for_each(|one| say!("{}", dot(one).trim_end())),
+        Format::Mermaid => all.iter().for_each(|one| say!("{}", mermaid(one).trim_end())),
+        Format::Json => all.iter().for_each(|one| say!("{}", one.json())),
     }
     Ok(interrupted_or(status(&all)))
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
 /// The object that holds every connector, by its index in hexadecimal digits.
-const CONNECTORS: &str = "/dr-connector";
+pub const CONNECTORS: &str = "/dr-connector";
 
 /// A core that could be plugged.
 #[derive(Clone, Debug, PartialEq)]

@@ -129,7 +129,9 @@ impl Case<'_> {
             },
             Some(stop) => {
                 let crash = stop.verdict() == Verdict::Crash && !matches!(stop, Stop::GuestGaveUp { .. });
-                if let Some(defect) = explaining(self.version, steps).filter(|_| crash) {
+                // Who is killed from outside has not crashed of itself.
+                let killed = matches!(stop, Stop::Ended { exit, .. } if exit.signal() == Some(9));
+                if let Some(defect) = explaining(self.version, steps).filter(|_| crash && !killed) {
                     return Finding::other("known defect", subject, Verdict::ExpectedFail, defect.reason);
                 }
                 let last = steps.last().map(ToString::to_string).unwrap_or_default();

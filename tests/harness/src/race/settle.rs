@@ -5,7 +5,7 @@
 //! come although it should is waited for in vain, and that has a limit.
 
 use super::course::{Course, Runner};
-use crate::device::{CORE_LIST, MEMORY_LIST};
+use crate::device::{CONNECTORS, CORE_LIST, MEMORY_LIST};
 use crate::machine::Machine;
 use crate::qmp::QmpError;
 use crate::scenario::is_end;
@@ -122,8 +122,13 @@ fn dump(machine: &mut Machine) -> Result<Option<BTreeMap<DrcIndex, EntitySense>>
 /// The device on each connector; nothing where this QEMU cannot be asked.
 fn holders(machine: &mut Machine, course: &Course) -> Result<Option<BTreeMap<DrcIndex, String>>, Stop> {
     let mut holders = BTreeMap::new();
+    let unknown = |runner: &Runner| runner.refused.is_none() && runner.connectors.is_empty();
+    if course.runners.iter().any(unknown) && machine.ask("qom-list", json!({ "path": CONNECTORS }))?.is_none()
+    {
+        return Ok(None);
+    }
     for connector in course.connectors() {
-        let path = format!("/dr-connector/{:x}", connector.0);
+        let path = format!("{CONNECTORS}/{:x}", connector.0);
         match machine.execute("qom-get", json!({ "path": path, "property": "device" })) {
             Ok(path) => {
                 let id = path.as_str().and_then(|path| path.strip_prefix("/machine/peripheral/"));
