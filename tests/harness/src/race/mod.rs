@@ -103,7 +103,7 @@ impl Scenario {
     /// The machine for it.
     pub fn setup(&self, base: &Setup) -> Setup {
         let mut setup = base.clone();
-        setup.append.push(format!("hold={} memtest=1m", self.window.holds()));
+        setup.append.push(format!("hold={} memtest=256m", self.window.holds()));
         setup
     }
 
