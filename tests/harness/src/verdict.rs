@@ -69,6 +69,8 @@ pub struct Finding {
     pub detail: String,
     /// What kind of failure it is, where it is one of those that people talk of.
     pub class: Option<Class>,
+    /// The known defect that it is, by its id.
+    pub defect: Option<&'static str>,
 }
 
 /// The ways in which a hypervisor fails a guest.
@@ -107,7 +109,7 @@ impl fmt::Display for Class {
 impl Finding {
     /// The property held.
     pub fn pass(property: &'static str, subject: impl Into<String>) -> Self {
-        Self { property, subject: subject.into(), verdict: Verdict::Pass, detail: String::new(), class: None }
+        Self::other(property, subject, Verdict::Pass, "")
     }
 
     /// It came out otherwise, for a reason.
@@ -117,7 +119,8 @@ impl Finding {
         verdict: Verdict,
         detail: impl Into<String>,
     ) -> Self {
-        Self { property, subject: subject.into(), verdict, detail: detail.into(), class: None }
+        let (subject, detail) = (subject.into(), detail.into());
+        Self { property, subject, verdict, detail, class: None, defect: None }
     }
 
     /// The hypervisor broke the property, in this way.
@@ -129,6 +132,16 @@ impl Finding {
     ) -> Self {
         Self { class: Some(class), ..Self::other(property, subject, Verdict::Fail, detail) }
     }
+
+    /// A known defect, which showed itself or did not.
+    pub fn defect(
+        id: &'static str,
+        subject: impl Into<String>,
+        verdict: Verdict,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { defect: Some(id), ..Self::other("known defect", subject, verdict, detail) }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -136,6 +149,9 @@ impl fmt::Display for Finding {
         write!(f, "{}: {}: {}", self.verdict, self.subject, self.property)?;
         if let Some(class) = self.class {
             write!(f, " ({class})")?;
+        }
+        if let Some(defect) = self.defect {
+            write!(f, " ({defect})")?;
         }
         if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }

@@ -104,6 +104,9 @@ impl Scenario {
     pub fn setup(&self, base: &Setup) -> Setup {
         let mut setup = base.clone();
         setup.append.push(format!("hold={} memtest=256m", self.window.holds()));
+        if self.action.is_refused() {
+            setup.append.push("policy=remove:refuse".to_owned());
+        }
         setup
     }
 

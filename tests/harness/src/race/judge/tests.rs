@@ -2,6 +2,7 @@
 
 mod lies;
 mod profiles;
+mod refusals;
 mod story;
 
 use super::{Class, Finding, Verdict};
