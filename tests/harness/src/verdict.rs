@@ -38,6 +38,21 @@ impl Verdict {
         }
     }
 
+    /// The verdict of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        let all = [
+            Self::Pass,
+            Self::ExpectedFail,
+            Self::Skip,
+            Self::UnexpectedPass,
+            Self::Fail,
+            Self::Error,
+            Self::TimedOut,
+            Self::Crash,
+        ];
+        all.into_iter().find(|verdict| verdict.word() == word)
+    }
+
     /// With what status a program that comes to this verdict ends.
     pub const fn exit_status(self) -> u8 {
         match self {
@@ -213,6 +228,7 @@ mod tests {
         ];
         for (verdict, status) in statuses {
             assert_eq!(verdict.exit_status(), status, "{verdict}");
+            assert_eq!(Verdict::named(verdict.word()), Some(verdict));
         }
     }
 }

@@ -18,7 +18,7 @@ pub enum Action {
     PlugTwice,
     /// Asks twice for the same device.
     UnplugTwice,
-    /// Asks for a device that the guest refuses to give, and again when it has changed its mind.
+    /// Asks for a device that the guest refuses to give, and again when it is willing.
     UnplugRefused,
 }
 
@@ -91,6 +91,19 @@ impl Action {
     /// Whether the guest refuses what it is asked to give, until it is told otherwise.
     pub const fn is_refused(self) -> bool {
         matches!(self, Self::UnplugRefused)
+    }
+
+    /// The questions that it answers, beside those of its window, by their numbers.
+    pub const fn questions(self) -> &'static [u8] {
+        match self {
+            Self::Plug => &[1, 14, 17, 22],
+            Self::Unplug => &[2, 26],
+            Self::PlugUnplug => &[2, 7],
+            Self::UnplugPlug => &[7],
+            Self::PlugTwice => &[22, 31],
+            Self::UnplugTwice => &[28],
+            Self::UnplugRefused => &[27],
+        }
     }
 
     /// Whether it is about a device that is there before the window.

@@ -6,6 +6,7 @@
 //! Devices may follow each other on one connector. What the guest says is about connectors, so who is meant follows from
 //! the order: the guest is told of devices in the order in which they were plugged.
 
+mod account;
 mod calls;
 mod profile;
 mod reach;
@@ -177,6 +178,11 @@ impl Case<'_> {
 /// Which profile this QEMU fits to, as far as this race shows it.
 pub fn seen(case: &Case<'_>) -> Option<Expect> {
     case.seen()
+}
+
+/// What became of each device, in words.
+pub fn account(case: &Case<'_>) -> Vec<String> {
+    case.account()
 }
 
 /// What became of the device that the race is about, in two or three words for a cell of a table.

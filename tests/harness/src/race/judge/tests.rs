@@ -1,5 +1,6 @@
 //! Each property can fail, and each witness can convict: stories in which one of them lies.
 
+mod accounts;
 mod lies;
 mod profiles;
 mod refusals;

@@ -5,7 +5,7 @@ use crate::qemu::Version;
 use crate::qmp::Event;
 use crate::race::course::{Again, Asked, Course, Runner};
 use crate::race::expect::Expect;
-use crate::race::judge::{Case, judge, seen};
+use crate::race::judge::{Case, account, judge, seen};
 use crate::race::settle::Settled;
 use crate::stop::Stop;
 use crate::transcript::Transcript;
@@ -219,6 +219,11 @@ impl Story {
     /// What comes of it.
     pub(super) fn judged(&self) -> Vec<Finding> {
         self.tell(judge)
+    }
+
+    /// What a person is told of it.
+    pub(super) fn account(&self) -> Vec<String> {
+        self.tell(account)
     }
 
     /// The profile that is seen in it.
