@@ -1,6 +1,7 @@
 //! `paprika race`: which races, how many at a time, and in what form their outcome is told.
 
 use super::{Options, SLOF_LIMIT, VOF_LIMIT, interrupted_or};
+use crate::answers::Question;
 use crate::out::say;
 use crate::qemu::command::{Firmware, Setup};
 use crate::qemu::{Qemu, several};
@@ -90,7 +91,7 @@ pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
         return Ok(0);
     }
     if let Some(name) = &options.explain {
-        say!("{}", named(name)?.story().trim_end());
+        say!("{}", explained(named(name)?).trim_end());
         return Ok(0);
     }
     let scenarios = match &options.only {
@@ -179,6 +180,16 @@ fn named(name: &str) -> anyhow::Result<Scenario> {
         .ok_or_else(|| anyhow::anyhow!("there is no race `{name}`; `paprika race --list` names them all"))
 }
 
+/// The story of a race, and the questions that it answers.
+fn explained(scenario: Scenario) -> String {
+    let mut text = scenario.story();
+    for number in scenario.questions() {
+        let statement = Question::named(&format!("Q{number}")).map_or("", |question| question.statement);
+        text += &format!("{:<15}{statement}\n", format!("Answers Q{number}:"));
+    }
+    text
+}
+
 /// One race, with everything that is said in it.
 fn watched(scenario: Scenario, setup: &Setup, limit: Duration, options: &RaceOptions) -> Outcome {
     let mut show = Show::new(Colour::of_stdout());
@@ -214,4 +225,21 @@ fn many(scenarios: &[Scenario], setup: &Setup, limit: Duration, options: &RaceOp
         let _ = write!(std::io::stderr(), "\r\x1b[K");
     }
     outcomes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Scenario, explained};
+    use crate::answers::Question;
+
+    #[test]
+    fn every_race_answers_questions_that_there_are() {
+        for scenario in Scenario::all() {
+            assert!(!scenario.questions().is_empty(), "{scenario}");
+            for number in scenario.questions() {
+                let question = Question::named(&format!("Q{number}")).expect("a question");
+                assert!(explained(scenario).contains(question.statement), "{scenario}: {}", question.name());
+            }
+        }
+    }
 }
