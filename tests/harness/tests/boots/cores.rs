@@ -2,13 +2,14 @@
 
 use crate::case::Case;
 use crate::hands::{ARMED, HOLD_ARMED, arm, leave, take};
-use crate::seen::{all, judged};
+use crate::seen::{all, judged, reach};
 use anyhow::{Result, ensure};
 use paprika::log::Record;
 use paprika_harness::defects::Step;
-use paprika_harness::device::Kind;
+use paprika_harness::device::{self, Kind};
 use paprika_harness::machine::Machine;
 use paprika_harness::qemu::command::Setup;
+use paprika_harness::scenario::is_deletion;
 use serde_json::json;
 use std::collections::BTreeSet;
 
@@ -28,6 +29,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("all-cores", HOLD_ARMED, |machine: &mut Machine| in_order(machine, &ORDER)),
         Case::new("cores-with-gaps", HOLD_ARMED, |machine: &mut Machine| in_order(machine, &SPARSE)),
         Case::new("core-again", HOLD_ARMED, again),
+        Case::new("core-beyond-maxcpus", "hold=before-cas", beyond)
+            .on(|setup| setup.cpus = "1,maxcpus=2".into()),
     ];
     cases.extend(THREADS.map(|threads| {
         let cpus = move |setup: &mut Setup| {
@@ -100,6 +103,24 @@ fn again(machine: &mut Machine) -> Result<()> {
     if outcome.is_some() {
         ensure!(worked(machine)? == vec![1; ROUNDS as usize], "{:?} threads worked", worked(machine)?);
     }
+    Ok(())
+}
+
+/// A core comes and goes before any guest could touch it, and comes once more: only one is ever there.
+fn beyond(machine: &mut Machine) -> Result<()> {
+    judged(machine, |run, machine| {
+        reach(machine, "before-cas")?;
+        for (id, step) in [("one", Step::Plug), ("two", Step::PlugBeyond)] {
+            run.turn_to(step);
+            device::plug(machine, id, Kind::Core)?;
+            let gone =
+                |machine: &Machine| machine.events().iter().any(|event| is_deletion(event, id)).then_some(());
+            device::unplug(machine, id)?;
+            machine.wait("the end of the core", gone)?;
+        }
+        machine.go()?;
+        leave(run, machine)
+    })?;
     Ok(())
 }
 
