@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long the host waits for what should come at once, before it notes down that it did not.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a guest may take to the end of what it is doing.
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
 /// How often a guest may be found busy: one that is never through is no guest that idles.
