@@ -26,6 +26,7 @@ const ROUNDS: u32 = 3;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![
+        Case::new("all-cores", HOLD_ARMED, |machine: &mut Machine| in_order(machine, &ORDER)).under_slof(),
         Case::new("all-cores", HOLD_ARMED, |machine: &mut Machine| in_order(machine, &ORDER)),
         Case::new("cores-with-gaps", HOLD_ARMED, |machine: &mut Machine| in_order(machine, &SPARSE)),
         Case::new("core-again", HOLD_ARMED, again),

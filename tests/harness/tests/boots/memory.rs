@@ -25,6 +25,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(name, format!("{HOLDS} {SPARSE} {more}"), on_two_nodes).on(two_nodes)
     };
     vec![
+        Case::new("dimms", format!("{HOLDS} {SPARSE}"), sizes).on(roomy).under_slof(),
         Case::new("dimms", format!("{HOLDS} {SPARSE}"), sizes).on(roomy),
         Case::new("dimms-without-drmem-v2", format!("{HOLDS} {SPARSE} ov5=-drmem-v2"), sizes).on(roomy),
         Case::new("dimms-without-hp-evt", format!("{HOLDS} {SPARSE} ov5=-hp-evt"), by_counts).on(roomy),
