@@ -11,6 +11,7 @@ use crate::log::{Record, Text};
 use crate::openfirmware::Problem;
 use crate::openfirmware::tree::{DynamicMemory, LmbFlags, LmbRun, Tree};
 use crate::papr::drc::DrcIndex;
+use crate::papr::option_vectors::{BitVector, VectorOption};
 use crate::wire::{Reader, Short};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -133,15 +134,11 @@ impl Affinity {
     }
 }
 
-/// The form that was granted, in byte 5 of vector 5, which begins with a byte for its length.
+/// The form that was granted in vector 5, which begins with a byte for its length.
 fn form(vector: Option<&[u8]>) -> u8 {
-    const FORM_1: u8 = 0x80;
-    const FORM_2: u8 = 0x20;
-    match vector.and_then(|bytes| bytes.get(5)) {
-        Some(byte) if byte & FORM_2 != 0 => 2,
-        Some(byte) if byte & FORM_1 != 0 => 1,
-        _ => 0,
-    }
+    let granted = vector.and_then(|bytes| BitVector::new(bytes.get(1..)?.to_vec()).ok()).unwrap_or_default();
+    let is_granted = |option| granted.get(option) != 0;
+    if is_granted(VectorOption::FORM2) { 2 } else { u8::from(is_granted(VectorOption::FORM1)) }
 }
 
 fn cells(value: &[u8]) -> Vec<u32> {

@@ -115,6 +115,21 @@ fn kinds(text: &str) -> Result<Kinds, String> {
     Ok(Kinds(kinds))
 }
 
+/// How much is done side by side.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Jobs {
+    /// How many boots at a time; as many as there are processors where it is not given
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+}
+
+impl Jobs {
+    fn count(self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(processors, usize::from)
+    }
+}
+
 /// How to set up the machine.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
@@ -167,6 +182,14 @@ impl Options {
             return Ok(vec![self.setup_with(None)?]);
         }
         self.qemu.iter().map(|program| self.setup_with(Some(program))).collect()
+    }
+
+    /// How long a run under this firmware may take.
+    fn limit(&self, firmware: Firmware) -> Duration {
+        Duration::from_secs(self.timeout.unwrap_or(match firmware {
+            Firmware::Vof => VOF_LIMIT,
+            Firmware::Slof => SLOF_LIMIT,
+        }))
     }
 
     fn setup_with(&self, qemu: Option<&Path>) -> anyhow::Result<Setup> {
@@ -231,15 +254,12 @@ fn run(RunOptions { kinds, machine: options }: &RunOptions) -> anyhow::Result<u8
     }
     let mut setup = options.setup()?;
     setup.append.push(HOLDS.to_owned());
-    let limit = options.timeout.unwrap_or(match options.firmware {
-        Firmware::Vof => VOF_LIMIT,
-        Firmware::Slof => SLOF_LIMIT,
-    });
+    let limit = options.limit(options.firmware);
     let colour = Colour::of_stdout();
     let mut show = Show::new(colour);
     let watcher = Box::new(move |sight: Sight<'_>| show.print(sight));
     say!("{} with {}, {}", setup.qemu.banner, setup.firmware, setup.payload.display());
-    let mut machine = Machine::launch(&setup, Instant::now() + Duration::from_secs(limit), watcher)?;
+    let mut machine = Machine::launch(&setup, Instant::now() + limit, watcher)?;
     let outcome = scenario::run(&mut machine, &kinds.0);
     say!("{}", report(&outcome, machine.transcript(), colour));
     if setup.keep {

@@ -9,7 +9,7 @@ mod listing;
 
 pub use family::Family;
 pub use finding::{CONNECTORS, FreeCore, connectors, free_core};
-pub use listing::listed;
+pub use listing::{PERIPHERAL, id_of, listed, of_cores, of_memory};
 
 use crate::machine::Machine;
 use crate::qemu::command::object_add_is_flat;

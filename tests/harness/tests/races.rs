@@ -6,7 +6,7 @@
 #[path = "boots/matrix.rs"]
 mod matrix;
 
-use libtest_mimic::{Arguments, Failed, Trial, run};
+use libtest_mimic::{Failed, Trial};
 use paprika_harness::qemu::Qemu;
 use paprika_harness::qemu::command::{Firmware, Setup};
 use paprika_harness::race::Scenario;
@@ -23,17 +23,7 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(100);
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let trials = match (matrix::qemus(), matrix::payload()) {
-        (Ok(qemus), Ok(payload)) => {
-            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
-        }
-        (qemus, payload) => {
-            let problems = [qemus.err(), payload.err()].into_iter().flatten();
-            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
-        }
-    };
-    run(&arguments, trials).exit()
+    matrix::run_trials(trials)
 }
 
 /// All races of one QEMU: under VOF every one, under SLOF what VOF has no time for. The slow ones first.

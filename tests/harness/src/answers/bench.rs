@@ -137,8 +137,7 @@ impl Bench<'_> {
     /// Resets the machine, and waits until the guest holds in its next life.
     pub fn reset(&mut self, station: &str) -> Result<(), Stop> {
         self.since = self.machine.transcript().mark();
-        self.machine.tell("system_reset");
-        self.machine.execute("system_reset", json!({}))?;
+        self.machine.reset()?;
         self.hold(station)
     }
 

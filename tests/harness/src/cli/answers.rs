@@ -1,11 +1,11 @@
 //! `paprika answers`: which questions, and in what form.
 
-use super::{Options, SLOF_LIMIT, interrupted_or};
+use super::{Jobs, Options, interrupted_or};
 use crate::answers::report::{explain, json, markdown, text};
 use crate::answers::{Answer, Holds, Question, measure};
 use crate::out::say;
+use crate::qemu::command::Firmware;
 use clap::{Args, ValueEnum};
-use std::time::Duration;
 
 /// Which questions, and how.
 #[derive(Args, Clone, Debug)]
@@ -19,9 +19,9 @@ pub struct AnswersOptions {
     /// Says what is done for a question, and does nothing
     #[arg(long, value_name = "QUESTION", value_parser = question)]
     pub explain: Option<&'static Question>,
-    /// How many experiments at a time; as many as there are processors where it is not given
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    /// How many experiments at a time.
+    #[command(flatten)]
+    pub jobs: Jobs,
     /// How to set up the machine.
     #[command(flatten)]
     pub machine: Options,
@@ -64,9 +64,9 @@ pub(super) fn answers(options: &AnswersOptions) -> anyhow::Result<u8> {
     if questions.is_empty() {
         questions = Question::all();
     }
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let limit = Duration::from_secs(options.machine.timeout.unwrap_or(SLOF_LIMIT));
-    let measured = measure(&questions, &setup, limit, options.jobs.map_or(processors, usize::from));
+    // Some experiments are about SLOF, whatever the firmware of the others.
+    let limit = options.machine.limit(Firmware::Slof);
+    let measured = measure(&questions, &setup, limit, options.jobs.count());
     let answers: Vec<(&Question, Answer)> =
         questions.iter().map(|question| (*question, question.answered(&measured))).collect();
     let firmware = setup.firmware.to_string();

@@ -1,6 +1,6 @@
 //! `paprika race`: which races, how many at a time, and in what form their outcome is told.
 
-use super::{Options, SLOF_LIMIT, VOF_LIMIT, interrupted_or};
+use super::{Jobs, Options, interrupted_or};
 use crate::answers::Question;
 use crate::out::say;
 use crate::qemu::command::{Firmware, Setup};
@@ -45,9 +45,9 @@ pub struct RaceOptions {
     /// Tells the story of one: what happens, what a correct hypervisor does, which bugs it goes back to
     #[arg(long, value_name = "NAME")]
     pub explain: Option<String>,
-    /// How many at a time; as many as there are processors where it is not given
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub jobs: Option<u16>,
+    /// How many at a time.
+    #[command(flatten)]
+    pub jobs: Jobs,
     /// The form of the outcome
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -148,10 +148,7 @@ impl RaceOptions {
 
     /// Runs them with one QEMU under one firmware.
     fn run(&self, setup: &Setup, scenarios: &[Scenario]) -> Vec<Outcome> {
-        let limit = Duration::from_secs(self.machine.timeout.unwrap_or(match setup.firmware {
-            Firmware::Vof => VOF_LIMIT,
-            Firmware::Slof => SLOF_LIMIT,
-        }));
+        let limit = self.machine.limit(setup.firmware);
         match scenarios {
             [only] if self.only.is_some() => vec![watched(*only, setup, limit, self)],
             _ => many(scenarios, setup, limit, self),
@@ -201,14 +198,12 @@ fn watched(scenario: Scenario, setup: &Setup, limit: Duration, options: &RaceOpt
 }
 
 fn many(scenarios: &[Scenario], setup: &Setup, limit: Duration, options: &RaceOptions) -> Vec<Outcome> {
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = options.jobs.map_or(processors, usize::from);
     if options.format == Format::Text {
         say!("{} with {}: {} races", setup.qemu.banner, setup.firmware, scenarios.len());
     }
     let done = AtomicUsize::new(0);
     let progress = std::io::stderr().is_terminal();
-    let outcomes = lab::run_all(scenarios, setup, limit, options.expect, jobs, &|outcome| {
+    let outcomes = lab::run_all(scenarios, setup, limit, options.expect, options.jobs.count(), &|outcome| {
         let count = done.fetch_add(1, Ordering::Relaxed) + 1;
         if progress {
             // A line that is written over; there is nobody to tell of an error.

@@ -1,11 +1,12 @@
 //! `paprika transitions`: the state machine of the connectors, as measured.
 
-use super::{Kinds, Options, VOF_LIMIT, interrupted_or, kinds};
+use super::{Kinds, Options, interrupted_or, kinds};
 use crate::machine::Machine;
 use crate::out::say;
+use crate::qemu::command::Firmware;
 use crate::transitions::{MEASURE, Measured, dot, measure, mermaid, text};
 use clap::{Args, ValueEnum};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is measured, and how it is drawn.
 #[derive(Args, Clone, Debug)]
@@ -49,7 +50,8 @@ pub(super) fn transitions(options: &TransitionsOptions) -> anyhow::Result<u8> {
     let mut all = Vec::new();
     for mut setup in options.machine.setups()? {
         setup.append.push(MEASURE.to_owned());
-        let limit = Duration::from_secs(options.machine.timeout.unwrap_or(VOF_LIMIT));
+        // A table takes a second or two; SLOF does not need its longer limit for that.
+        let limit = options.machine.limit(Firmware::Vof);
         let mut machine = Machine::launch(&setup, Instant::now() + limit, Box::new(|_| {}))?;
         all.push(measure(&mut machine, &options.kinds.0, setup.qemu.banner.clone())?);
     }

@@ -264,9 +264,8 @@ impl Course {
         if kind == Kind::Core && (asked || self.went(machine, kind)) {
             self.steps.push(Step::AfterCore);
         }
-        machine.tell("system_reset");
         let boots = machine.transcript().boots();
-        machine.execute("system_reset", json!({}))?;
+        machine.reset()?;
         *(if self.settled.is_none() { &mut self.resets } else { &mut self.late_resets }) += 1;
         machine.wait("the next boot", |machine| (machine.transcript().boots() > boots).then_some(()))
     }

@@ -5,7 +5,7 @@
 //! come although it should is waited for in vain, and that has a limit.
 
 use super::course::{Course, Runner};
-use crate::device::{CONNECTORS, CORE_LIST, MEMORY_LIST};
+use crate::device::{CONNECTORS, CORE_LIST, MEMORY_LIST, PERIPHERAL, id_of, of_cores, of_memory};
 use crate::machine::Machine;
 use crate::qmp::QmpError;
 use crate::scenario::is_end;
@@ -142,7 +142,7 @@ fn holders(machine: &mut Machine, course: &Course) -> Result<Option<BTreeMap<Drc
         let path = format!("{CONNECTORS}/{:x}", connector.0);
         match machine.execute("qom-get", json!({ "path": path, "property": "device" })) {
             Ok(path) => {
-                let id = path.as_str().and_then(|path| path.strip_prefix("/machine/peripheral/"));
+                let id = path.as_str().and_then(id_of);
                 holders.extend(id.map(|id| (connector, id.to_owned())));
             }
             Err(Stop::Qmp(QmpError::Refused { class, .. })) if class == "CommandNotFound" => return Ok(None),
@@ -156,7 +156,7 @@ fn holders(machine: &mut Machine, course: &Course) -> Result<Option<BTreeMap<Drc
 
 /// The ids of the devices in QEMU's object tree.
 fn present(machine: &mut Machine) -> Result<Option<BTreeSet<String>>, Stop> {
-    let children = machine.ask("qom-list", json!({ "path": "/machine/peripheral" }))?;
+    let children = machine.ask("qom-list", json!({ "path": PERIPHERAL }))?;
     Ok(children.map(|children| children_of(&children).collect()))
 }
 
@@ -172,43 +172,21 @@ fn children_of(answer: &Value) -> impl Iterator<Item = String> {
 fn lists(machine: &mut Machine) -> Result<BTreeMap<&'static str, BTreeSet<String>>, Stop> {
     let mut lists = BTreeMap::new();
     if let Some(memory) = machine.ask(MEMORY_LIST, json!({}))? {
-        lists.insert(MEMORY_LIST, ids_of_memory(&memory).collect());
+        lists.insert(MEMORY_LIST, of_memory(&memory).collect());
     }
     if let Some(cores) = machine.ask(CORE_LIST, json!({}))? {
-        lists.insert(CORE_LIST, ids_of_cores(&cores).collect());
+        lists.insert(CORE_LIST, of_cores(&cores).collect());
     }
     Ok(lists)
 }
 
-fn ids_of_memory(answer: &Value) -> impl Iterator<Item = String> {
-    let ids =
-        answer.as_array().into_iter().flatten().filter_map(|device| device.get("data")?.get("id")?.as_str());
-    ids.map(str::to_owned)
-}
-
-fn ids_of_cores(answer: &Value) -> impl Iterator<Item = String> {
-    let paths = answer.as_array().into_iter().flatten().filter_map(|slot| slot.get("qom-path")?.as_str());
-    paths
-        .filter_map(|path| path.strip_prefix("/machine/peripheral/"))
-        .map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{children_of, ids_of_cores, ids_of_memory};
+    use super::children_of;
     use serde_json::json;
 
     #[test]
-    fn what_qmp_lists_is_found_by_id() {
-        let memory =
-            json!([{"type": "dimm", "data": {"id": "first", "size": 1}}, {"type": "dimm", "data": {}}]);
-        assert_eq!(ids_of_memory(&memory).collect::<Vec<_>>(), ["first"]);
-        let cores = json!([
-            {"qom-path": "/machine/peripheral/second", "type": "t"},
-            {"qom-path": "/machine/unattached/device[0]", "type": "t"},
-            {"type": "t"},
-        ]);
-        assert_eq!(ids_of_cores(&cores).collect::<Vec<_>>(), ["second"]);
+    fn devices_are_the_children_in_the_object_tree() {
         let objects =
             json!([{"name": "type", "type": "string"}, {"name": "third", "type": "child<pc-dimm>"}]);
         assert_eq!(children_of(&objects).collect::<Vec<_>>(), ["third"]);

@@ -22,22 +22,12 @@ mod transitions;
 mod vectors;
 
 use case::Case;
-use libtest_mimic::{Arguments, Trial, run};
+use libtest_mimic::Trial;
 use paprika_harness::qemu::Qemu;
 use std::path::Path;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let trials = match (matrix::qemus(), matrix::payload()) {
-        (Ok(qemus), Ok(payload)) => {
-            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
-        }
-        (qemus, payload) => {
-            let problems = [qemus.err(), payload.err()].into_iter().flatten();
-            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
-        }
-    };
-    run(&arguments, trials).exit()
+    matrix::run_trials(trials)
 }
 
 /// All trials of one QEMU, the longest first.

@@ -16,7 +16,6 @@ use paprika_harness::race::settle::idles;
 use paprika_harness::scenario::{Run, is_deletion, is_end, power_down};
 use paprika_harness::stop::Stop;
 use paprika_harness::transcript::Mark;
-use serde_json::json;
 use std::time::Duration;
 
 /// A way to behave, and what is to come of it.
@@ -145,8 +144,7 @@ fn persistent(machine: &mut Machine) -> Result<()> {
         }
         idles(machine)?;
         reset = machine.transcript().mark();
-        machine.tell("system_reset");
-        machine.execute("system_reset", json!({}))?;
+        machine.reset()?;
         awake(machine, reset)?;
         idles(machine)?;
         run.turn_to(Step::PowerDown);
@@ -229,8 +227,7 @@ fn teach(
         }
         if refused {
             let from = machine.transcript().mark();
-            machine.tell("system_reset");
-            machine.execute("system_reset", json!({}))?;
+            machine.reset()?;
             awake(machine, from)?;
         }
         if word(machine, ID, events, true)? != Told::Deleted {
