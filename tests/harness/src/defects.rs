@@ -27,7 +27,7 @@ pub enum Step {
     PlugOnOccupied,
     /// Letting the guest write to memory that can only be read.
     WriteReadOnly,
-    /// Asking once more for a DIMM of which the guest gave a part back and kept a part.
+    /// Asking once more for a DIMM of which some blocks have gone and others have not.
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
@@ -61,7 +61,7 @@ impl fmt::Display for Step {
             Self::AfterCore => "plugging or resetting after a core went away",
             Self::PlugOnOccupied => "plugging a PCI function where another one is",
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
-            Self::UnplugTorn => "asking for a DIMM of which the guest has given a part back",
+            Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::PowerDown => "powering down",
         })
@@ -102,8 +102,8 @@ const DOUBLE_FREE: &str =
 const AFTER_CORE: &str =
     "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
 
-const TORN_DIMM: &str = "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which the guest has \
-                         given one block back and kept another";
+const TORN_DIMM: &str = "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which some blocks \
+                         have gone and others have not";
 const DUPLICATE_LIOBN: &str =
     "aborts when a PCI host bridge is plugged just after one of the same index went away: duplicate LIOBN";
 
