@@ -114,9 +114,9 @@ fn kinds(text: &str) -> Result<Kinds, String> {
 /// How to set up the machine.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The qemu-system-ppc64 to start: a path, or a name on the PATH
+    /// The qemu-system-ppc64 to start: a path, or a name on the PATH; `race` and `transitions` compare several
     #[arg(long, value_name = "PROGRAM")]
-    pub qemu: Option<PathBuf>,
+    pub qemu: Vec<PathBuf>,
     /// The firmware that starts the guest
     #[arg(long, value_enum, default_value_t)]
     pub firmware: Firmware,
@@ -148,7 +148,24 @@ pub struct Options {
 }
 
 impl Options {
+    /// The machine, for a command that takes one QEMU.
     fn setup(&self) -> anyhow::Result<Setup> {
+        let mut setups = self.setups()?;
+        match setups.pop() {
+            Some(setup) if setups.is_empty() => Ok(setup),
+            _ => anyhow::bail!("this command takes one `--qemu`; `race` and `transitions` compare several"),
+        }
+    }
+
+    /// The machine with each QEMU; with the one that is found where none was named.
+    fn setups(&self) -> anyhow::Result<Vec<Setup>> {
+        if self.qemu.is_empty() {
+            return Ok(vec![self.setup_with(None)?]);
+        }
+        self.qemu.iter().map(|program| self.setup_with(Some(program))).collect()
+    }
+
+    fn setup_with(&self, qemu: Option<&Path>) -> anyhow::Result<Setup> {
         let setup = Setup {
             firmware: self.firmware,
             machine: self.machine.clone(),
@@ -157,10 +174,7 @@ impl Options {
             append: self.append.clone(),
             trace: self.trace.clone(),
             keep: self.keep,
-            ..Setup::new(
-                Qemu::find(self.qemu.as_deref())?,
-                self.payload.clone().unwrap_or_else(default_payload),
-            )
+            ..Setup::new(Qemu::find(qemu)?, self.payload.clone().unwrap_or_else(default_payload))
         };
         setup.check()?;
         Ok(setup)

@@ -6,8 +6,9 @@ use crate::qemu::command::{Firmware, Setup};
 use crate::race::action::Action;
 use crate::race::expect::Expect;
 use crate::race::lab::{self, Outcome};
+use crate::race::report::Batch;
 use crate::race::window::Window;
-use crate::race::{Family, Scenario, report};
+use crate::race::{Family, Scenario, comparison, report};
 use crate::render::{Colour, Show};
 use clap::{Args, ValueEnum};
 use std::io::{IsTerminal, Write};
@@ -74,7 +75,8 @@ that is not PASS is explained below the table; `--only NAME --keep` runs it agai
   paprika race memory --window before-cas         every action with a DIMM just before CAS
   paprika race --action plug                      one row for each kind
   paprika race --only cpu/unplug/draining         one race, with everything that is said in it
-  paprika race --format tap --qemu ./build/qemu-system-ppc64";
+  paprika race --format tap --qemu ./build/qemu-system-ppc64
+  paprika race --qemu qemu-system-ppc64 --qemu ./build/qemu-system-ppc64    two builds: what differs comes first";
 
 /// Does it; the exit status.
 pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
@@ -86,30 +88,43 @@ pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
         say!("{}", named(name)?.story().trim_end());
         return Ok(0);
     }
-    let setup = options.machine.setup()?;
-    let limit = Duration::from_secs(options.machine.timeout.unwrap_or(match setup.firmware {
-        Firmware::Vof => VOF_LIMIT,
-        Firmware::Slof => SLOF_LIMIT,
-    }));
-    let outcomes = match &options.only {
-        Some(name) => vec![watched(named(name)?, &setup, limit, options)],
-        None => many(&options.chosen(), &setup, limit, options),
+    let scenarios = match &options.only {
+        Some(name) => vec![named(name)?],
+        None => options.chosen(),
     };
-    match options.format {
-        Format::Text => say!("{}", report::text(&outcomes, Colour::of_stdout())),
-        Format::Tap => say!("{}", report::tap(&outcomes).trim_end()),
-        Format::Json => {
-            say!("{:#}", report::json(&outcomes, &setup.qemu.banner, &setup.firmware.to_string()))
+    let mut batches = Vec::new();
+    for setup in options.machine.setups()? {
+        let limit = Duration::from_secs(options.machine.timeout.unwrap_or(match setup.firmware {
+            Firmware::Vof => VOF_LIMIT,
+            Firmware::Slof => SLOF_LIMIT,
+        }));
+        let outcomes = match &scenarios[..] {
+            [only] if options.only.is_some() => vec![watched(*only, &setup, limit, options)],
+            _ => many(&scenarios, &setup, limit, options),
+        };
+        let (qemu, firmware) = (setup.qemu.banner.clone(), setup.firmware.to_string());
+        let batch = Batch { qemu, version: setup.qemu.version, firmware, outcomes };
+        // With several QEMUs what they have in common is told once, at the end.
+        if options.format == Format::Text {
+            say!("{}", report::text(&batch.outcomes, Colour::of_stdout()));
         }
+        batches.push(batch);
     }
-    for path in outcomes.iter().filter_map(|outcome| outcome.evidence.as_ref()) {
+    match options.format {
+        Format::Text if batches.len() > 1 => say!("{}", comparison::text(&batches)),
+        Format::Text => {}
+        Format::Tap => say!("{}", report::tap(&batches).trim_end()),
+        Format::Json => batches.iter().for_each(|batch| say!("{:#}", report::json(batch))),
+    }
+    let outcomes = || batches.iter().flat_map(|batch| &batch.outcomes);
+    for path in outcomes().filter_map(|outcome| outcome.evidence.as_ref()) {
         eprintln!("kept: {}", path.display());
     }
     if let Some(file) = &options.junit {
-        std::fs::write(file, report::junit(&outcomes, &setup.qemu.banner))
+        std::fs::write(file, report::junit(&batches))
             .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
     }
-    Ok(interrupted_or(report::verdict(&outcomes).exit_status()))
+    Ok(interrupted_or(report::verdict(outcomes()).exit_status()))
 }
 
 impl RaceOptions {

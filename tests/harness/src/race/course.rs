@@ -1,7 +1,7 @@
 //! The course of a race: what the host does, step by step, and what it notes down for the judge.
 
 use super::Scenario;
-use super::action::{Deed, FIRST};
+use super::action::{Action, Deed, FIRST};
 use super::settle::{PATIENCE, Settled, has_done, settle};
 use super::window::Window;
 use crate::defects::Step;
@@ -87,6 +87,8 @@ pub struct Course {
     pub without_ov6: Option<bool>,
     /// Where the transcript was when the guest was asked to end.
     pub dusk: Option<Mark>,
+    /// The guest was told to refuse the first request to unplug.
+    pub refused: bool,
     /// Behind the last hold that the guest came to.
     passed: Mark,
 }
@@ -99,6 +101,12 @@ impl Course {
             self.plug(machine, FIRST, scenario.kind(), true)?;
         }
         self.reach_and_act(machine, scenario)?;
+        if scenario.action == Action::UnplugRefused {
+            self.refused = true;
+            settle(machine, self)?;
+            machine.order("policy accept")?;
+            self.ask(machine, FIRST)?;
+        }
         self.settled = Some(settle(machine, self)?);
         for at in 0..self.runners.len() {
             self.runners[at].later = self.try_later(machine, at)?;

@@ -94,6 +94,6 @@ mod tests {
         assert_eq!((options.expect, options.machine.timeout), (Expect::CasReboot, Some(9)));
         let machine = &options.machine;
         assert!(machine.keep && machine.append == base.append && machine.machine == base.machine, "{line}");
-        assert_eq!((machine.mem.as_str(), machine.qemu.clone()), ("1G", Some(PathBuf::from("/q/qemu"))));
+        assert_eq!((machine.mem.as_str(), machine.qemu.clone()), ("1G", vec![PathBuf::from("/q/qemu")]));
     }
 }

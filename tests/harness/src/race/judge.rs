@@ -54,6 +54,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
         findings.extend(runner.again.map(|again| plugged_again(runner, again)));
         if !runner.asked.is_empty() && course.settled.is_some() {
             findings.push(case.request_ends(runner));
+            findings.extend(case.refusal_is_told(runner));
         }
     }
     if let Some(settled) = &course.settled {
@@ -106,6 +107,24 @@ impl Case<'_> {
             let detail = "neither DEVICE_DELETED nor a refusal came";
             Finding::broken(PROPERTY, runner.id, Class::StuckUnplug, detail)
         }
+    }
+
+    /// A refusal of the guest's is told, and nothing else comes of it: the device stays until it is asked for again.
+    fn refusal_is_told(&self, runner: &Runner) -> Option<Finding> {
+        const PROPERTY: &str = "a refusal is told";
+        let [first, second] = runner.asked.get(..2)? else { return None };
+        if !self.course.refused || first.refused.is_some() {
+            return None;
+        }
+        let mut between = self.events.get(first.events..second.events)?.iter();
+        let (class, detail) = match between.find(|event| is_end(event, runner.id)) {
+            Some(event) if !is_deletion(event, runner.id) => {
+                return Some(Finding::pass(PROPERTY, runner.id));
+            }
+            Some(_) => (Class::WrongState, "it went, although the guest refused to give it"),
+            None => (Class::StuckUnplug, "the guest refused, and QEMU does not say so"),
+        };
+        Some(Finding::broken(PROPERTY, runner.id, class, detail))
     }
 
     /// QEMU's words, where it refused every request for a device, and the last one too when nothing else was on its way.

@@ -10,12 +10,14 @@
 //! | [`judge`] | what the notes and the witnesses come to |
 //! | [`evidence`] | what is left of a race that is kept |
 //! | [`lab`] | many races, side by side |
+//! | [`comparison`] | several QEMUs side by side |
 //! | [`report`] | tables and machine formats |
 //!
 //! A [`Scenario`] is one combination. It has no code of its own: its story follows from the three, so that to add a window or
 //! an action is to add it in one place.
 
 pub mod action;
+pub mod comparison;
 pub mod course;
 pub mod evidence;
 pub mod expect;
@@ -30,6 +32,7 @@ pub use crate::device::Family;
 use crate::device::Kind;
 use crate::qemu::command::{Firmware, Setup};
 use action::Action;
+use std::collections::BTreeSet;
 use std::fmt;
 use window::Window;
 
@@ -73,8 +76,26 @@ impl Scenario {
 
     /// Why it cannot be run under this firmware.
     pub fn skipped(&self, firmware: Firmware) -> Option<&'static str> {
-        (self.window == Window::Firmware && firmware == Firmware::Vof)
-            .then_some("VOF is through before anybody could step in: try `--firmware slof`")
+        let Self { family, action, window } = self;
+        if *window == Window::Firmware && firmware == Firmware::Vof {
+            return Some("VOF is through before anybody could step in: try `--firmware slof`");
+        }
+        let refused = *action == Action::UnplugRefused;
+        if refused && (window.is_told_by_tree() || *window == Window::Draining) {
+            return Some("the guest is not asked before it has the device: it goes by itself");
+        }
+        (refused && *family == Family::Pci).then_some("the guest has no way to refuse a PCI function")
+    }
+
+    /// The questions that it answers, by their numbers.
+    pub fn questions(&self) -> BTreeSet<u8> {
+        self.window.questions().iter().chain(self.action.questions()).copied().collect()
+    }
+
+    /// The words for what it goes back to; empty where it is only a matter of course.
+    fn history(&self) -> String {
+        let words = [self.window.history(), self.action.history()];
+        words.into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(", ")
     }
 
     /// What happens, what a correct hypervisor does, and what is looked at.
@@ -87,23 +108,35 @@ impl Scenario {
                 "An event tells the guest of it, and the tree does not."
             }
             (Action::PlugUnplug, _) => "The device goes, whether the guest has heard of it or not.",
+            (Action::UnplugRefused, _) => {
+                "QEMU tells that the guest refused, and takes its request back; the second request is a new one."
+            }
             (_, true) => "The device goes at CAS or at the reset, at the latest; the guest never sees it.",
             (_, false) => "An event tells the guest, which gives the device back; DEVICE_DELETED follows.",
         };
+        let questions: Vec<String> = self.questions().iter().map(|number| format!("Q{number}")).collect();
+        let history = self.history();
+        let history = if history.is_empty() { history } else { format!("Goes back to: {history}.\n") };
         format!(
             "{}\n\n{}: {} {}.\n\n{right} All witnesses agree on the connector then; what can be unplugged is unplugged\n\
-             and plugged again; QEMU lives on.\n",
+             and plugged again; QEMU lives on.\n\nAnswers: {}.\n{history}",
             self.name(),
             self.family,
             self.action.story(),
             self.window.story(),
+            questions.join(", "),
         )
     }
 
     /// The machine for it.
     pub fn setup(&self, base: &Setup) -> Setup {
         let mut setup = base.clone();
-        setup.append.push(format!("hold={} memtest=1m", self.window.holds()));
+        // A race is about connectors: a page or two show that there is memory behind them.
+        let stride = if self.family == Family::Memory { "256m" } else { "1m" };
+        setup.append.push(format!("hold={} memtest={stride}", self.window.holds()));
+        if self.action == Action::UnplugRefused {
+            setup.append.push("policy=remove:refuse".to_owned());
+        }
         setup
     }
 
@@ -124,7 +157,7 @@ impl fmt::Display for Scenario {
 
 #[cfg(test)]
 mod tests {
-    use super::{Firmware, Scenario, Window};
+    use super::{Action, Family, Firmware, Scenario, Window};
     use std::collections::BTreeSet;
 
     #[test]
@@ -143,8 +176,12 @@ mod tests {
     fn only_what_a_firmware_cannot_do_is_skipped() {
         for scenario in Scenario::all() {
             let skipped = scenario.skipped(Firmware::Vof).is_some();
-            assert_eq!(skipped, scenario.window == Window::Firmware, "{scenario}");
-            assert_eq!(scenario.skipped(Firmware::Slof), None);
+            let refused = scenario.action == Action::UnplugRefused;
+            let unasked = scenario.window.is_told_by_tree() || scenario.window == Window::Draining;
+            let never = refused && (unasked || scenario.family == Family::Pci);
+            assert_eq!(skipped, never || scenario.window == Window::Firmware, "{scenario}");
+            assert_eq!(scenario.skipped(Firmware::Slof).is_some(), never, "{scenario}");
+            assert!(!scenario.questions().is_empty());
         }
     }
 }

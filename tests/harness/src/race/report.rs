@@ -5,16 +5,36 @@ use super::action::Action;
 use super::expect;
 use super::lab::Outcome;
 use super::window::Window;
+use crate::qemu::Version;
 use crate::render::{Colour, table};
 use crate::verdict::{Finding, Verdict};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+/// The races of one QEMU.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// What QEMU says of itself.
+    pub qemu: String,
+    /// Its version.
+    pub version: Version,
+    /// The firmware.
+    pub firmware: String,
+    /// What the races came to.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Up to so many races are told of in words.
+const FEW: usize = 12;
+
 /// The matrix: kinds and actions by windows, then every finding that is no pass, then one line with the count.
 pub fn text(outcomes: &[Outcome], colour: Colour) -> String {
     let mut text = String::from("\n");
     text += &matrix(outcomes);
+    if outcomes.len() <= FEW {
+        outcomes.iter().for_each(|outcome| text += &in_words(outcome));
+    }
     for outcome in outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Skip) {
         for finding in outcome.notable() {
             let _ = writeln!(text, "{}", crate::render::painted(&named(outcome, finding), colour));
@@ -29,6 +49,23 @@ pub fn text(outcomes: &[Outcome], colour: Colour) -> String {
     let _ = write!(text, "{}", count(outcomes));
     if let Some(line) = expect::told(outcomes.iter().filter_map(|outcome| outcome.seen)) {
         let _ = write!(text, "\n{line}");
+    }
+    text
+}
+
+/// What held in a race, by what it is about.
+fn in_words(outcome: &Outcome) -> String {
+    let Outcome { scenario, verdict, summary, took, .. } = outcome;
+    let mut text = format!("{scenario}: {verdict} in {:.2} s: {summary}\n", took.as_secs_f64());
+    let mut held: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for finding in outcome.findings.iter().filter(|finding| finding.verdict == Verdict::Pass) {
+        let properties = held.entry(&finding.subject).or_default();
+        if !properties.contains(&finding.property) {
+            properties.push(finding.property);
+        }
+    }
+    for (subject, properties) in held {
+        let _ = writeln!(text, "  {subject}: {}", properties.join("; "));
     }
     text
 }
@@ -83,7 +120,8 @@ fn matrix(outcomes: &[Outcome]) -> String {
     table(&rows)
 }
 
-fn cell(outcome: &Outcome) -> String {
+/// A race in two or three words: its verdict, and what became of the device, or what was broken.
+pub(super) fn cell(outcome: &Outcome) -> String {
     match outcome.verdict {
         Verdict::Pass => format!("PASS {}", outcome.summary),
         Verdict::Skip => "SKIP".to_owned(),
@@ -105,15 +143,19 @@ pub fn count(outcomes: &[Outcome]) -> String {
 }
 
 /// The verdict of all of them. A race that this QEMU or firmware cannot run does not count, unless there is no other.
-pub fn verdict(outcomes: &[Outcome]) -> Verdict {
-    let run = outcomes.iter().map(|outcome| outcome.verdict).filter(|verdict| *verdict != Verdict::Skip);
-    run.max().unwrap_or(if outcomes.is_empty() { Verdict::Error } else { Verdict::Skip })
+pub fn verdict<'o>(outcomes: impl IntoIterator<Item = &'o Outcome>) -> Verdict {
+    let verdicts: Vec<Verdict> = outcomes.into_iter().map(|outcome| outcome.verdict).collect();
+    let run = verdicts.iter().copied().filter(|verdict| *verdict != Verdict::Skip);
+    run.max().unwrap_or(if verdicts.is_empty() { Verdict::Error } else { Verdict::Skip })
 }
 
-/// The Test Anything Protocol, version 13.
-pub fn tap(outcomes: &[Outcome]) -> String {
-    let mut text = format!("TAP version 13\n1..{}\n", outcomes.len());
-    for (number, outcome) in (1..).zip(outcomes) {
+/// The Test Anything Protocol, version 13. Where there are several QEMUs a name begins with the version.
+pub fn tap(batches: &[Batch]) -> String {
+    let races =
+        || batches.iter().flat_map(|batch| batch.outcomes.iter().map(move |outcome| (batch, outcome)));
+    let mut text = format!("TAP version 13\n1..{}\n", races().count());
+    for (number, (batch, outcome)) in (1..).zip(races()) {
+        let version = if batches.len() > 1 { format!("{}/", batch.version) } else { String::new() };
         // A `todo` that is not ok is what a reader of this protocol takes for an expected failure.
         let is_ok = is_good(outcome.verdict) && outcome.verdict != Verdict::ExpectedFail;
         let state = if is_ok { "ok" } else { "not ok" };
@@ -122,7 +164,7 @@ pub fn tap(outcomes: &[Outcome]) -> String {
             Verdict::ExpectedFail => " # todo known defect",
             _ => "",
         };
-        let _ = writeln!(text, "{state} {number} - {}{directive}", outcome.scenario);
+        let _ = writeln!(text, "{state} {number} - {version}{}{directive}", outcome.scenario);
         for finding in outcome.notable() {
             for line in finding.to_string().lines() {
                 let _ = writeln!(text, "  # {line}");
@@ -138,9 +180,16 @@ pub fn is_good(verdict: Verdict) -> bool {
 }
 
 /// One object, with an array of races.
-pub fn json(outcomes: &[Outcome], qemu: &str, firmware: &str) -> Value {
+pub fn json(batch: &Batch) -> Value {
+    let Batch { qemu, version, firmware, outcomes } = batch;
     let races: Vec<Value> = outcomes.iter().map(race).collect();
-    json!({ "qemu": qemu, "firmware": firmware, "verdict": verdict(outcomes).word(), "races": races })
+    json!({
+        "qemu": qemu,
+        "version": version.to_string(),
+        "firmware": firmware,
+        "verdict": verdict(outcomes).word(),
+        "races": races,
+    })
 }
 
 /// One race, as an object.
@@ -166,12 +215,17 @@ pub fn race(outcome: &Outcome) -> Value {
     })
 }
 
-/// The XML that CI servers read.
-pub fn junit(outcomes: &[Outcome], qemu: &str) -> String {
+/// The XML that CI servers read: a suite for each QEMU.
+pub fn junit(batches: &[Batch]) -> String {
+    let suites: String = batches.iter().map(suite).collect();
+    format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n{suites}</testsuites>\n")
+}
+
+fn suite(Batch { qemu, outcomes, .. }: &Batch) -> String {
     let seconds: f64 = outcomes.iter().map(|outcome| outcome.took.as_secs_f64()).sum();
     let bad = outcomes.iter().filter(|outcome| !is_good(outcome.verdict)).count();
     let skipped = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skip).count();
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
+    let mut text = String::new();
     let _ = writeln!(
         text,
         "<testsuite name=\"{}\" tests=\"{}\" failures=\"{bad}\" skipped=\"{skipped}\" time=\"{seconds:.3}\">",
@@ -221,11 +275,18 @@ fn escaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Outcome, Scenario, Verdict, count, escaped, json, junit, tap, text, verdict};
-    use crate::render::Colour;
+pub(crate) mod testing {
+    use super::{Batch, Outcome, Scenario, Verdict, Version};
     use crate::verdict::{Class, Finding};
     use std::time::Duration;
+
+    impl Batch {
+        /// The races of some QEMU.
+        pub(crate) fn of(outcomes: Vec<Outcome>) -> Self {
+            let (qemu, firmware) = ("QEMU \"1\"".into(), "VOF".into());
+            Self { qemu, version: Version::new(1, 2, 3), firmware, outcomes }
+        }
+    }
 
     fn outcome(name: &str, findings: Vec<Finding>) -> Outcome {
         Outcome {
@@ -240,7 +301,8 @@ mod tests {
         }
     }
 
-    fn outcomes() -> Vec<Outcome> {
+    /// Four races, each with another verdict.
+    pub(crate) fn outcomes() -> Vec<Outcome> {
         vec![
             outcome("memory/plug/before-cas", vec![Finding::pass("a", "first")]),
             outcome("memory/plug/handler", vec![Finding::broken("a", "first", Class::LostEvent, "<none>")]),
@@ -248,6 +310,13 @@ mod tests {
             outcome("cpu/unplug/handler", vec![Finding::other("a", "x", Verdict::ExpectedFail, "known")]),
         ]
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::outcomes;
+    use super::{Batch, Verdict, count, escaped, json, junit, tap, text, verdict};
+    use crate::render::Colour;
 
     #[test]
     fn the_worst_wins_and_skips_do_not_count() {
@@ -261,17 +330,19 @@ mod tests {
 
     #[test]
     fn every_form_tells_of_every_race() {
-        let tap = tap(&outcomes());
+        let batch = Batch::of(outcomes());
+        let tap = tap(std::slice::from_ref(&batch));
         assert!(tap.starts_with("TAP version 13\n1..4\nok 1 - memory/plug/before-cas\nnot ok 2 -"), "{tap}");
         assert!(
             tap.contains("\nok 3 - cpu/plug/firmware # skip")
                 && tap.contains("\nnot ok 4 - cpu/unplug/handler # todo"),
             "{tap}"
         );
-        let junit = junit(&outcomes(), "QEMU \"1\"");
+        let junit = junit(&[batch.clone(), batch.clone()]);
+        assert_eq!(junit.matches("<testsuite ").count(), 2);
         assert!(junit.contains("tests=\"4\" failures=\"1\" skipped=\"1\""), "{junit}");
         assert!(junit.contains("&lt;none&gt;") && junit.contains("QEMU &quot;1&quot;"), "{junit}");
-        let json = json(&outcomes(), "q", "VOF");
+        let json = json(&batch);
         assert_eq!(json["races"].as_array().map(Vec::len), Some(4));
         assert_eq!(json["races"][1]["findings"][0]["class"], "lost event");
         let text = text(&outcomes(), Colour::Off);

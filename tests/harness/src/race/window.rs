@@ -77,6 +77,32 @@ impl Window {
         }
     }
 
+    /// The questions that it is about, by their numbers.
+    pub const fn questions(self) -> &'static [u8] {
+        match self {
+            Self::Prelaunch | Self::Firmware => &[1, 26],
+            Self::BeforeCas => &[9, 12, 14, 16],
+            Self::AfterCas => &[4, 15, 18],
+            Self::Masked => &[15, 18, 25],
+            Self::Handler => &[9, 17],
+            Self::Draining => &[31],
+            Self::Acquiring => &[8, 13],
+            Self::BeforeReset => &[6, 10, 11, 24],
+            Self::AfterReset => &[11, 12],
+        }
+    }
+
+    /// What it goes back to: commits of QEMU's, and reports.
+    pub const fn history(self) -> &'static str {
+        match self {
+            Self::Prelaunch | Self::Firmware | Self::BeforeCas => "the discussion of May 2017; ab8584349c",
+            Self::AfterCas | Self::Masked => "dff669d6a1",
+            Self::BeforeReset | Self::AfterReset => "5625817423, 930ef3b5c2",
+            Self::Draining => "d492a75cfe, 59d0533b85",
+            Self::Handler | Self::Acquiring => "",
+        }
+    }
+
     /// Where the guest holds for it, as its boot argument says.
     pub const fn holds(self) -> &'static str {
         match self {
