@@ -17,6 +17,8 @@ use paprika_harness::transcript::Mark;
 use serde_json::json;
 
 const GIB: u64 = 1 << 30;
+/// The connector of the core that the guest was started on.
+const BOOT_CORE: DrcIndex = DrcIndex(0x1000_0000);
 /// The nodes. The last has no memory at the start.
 const NODES: u32 = 3;
 /// How far each node is from each, there and back alike.
@@ -164,6 +166,11 @@ fn on_nodes(machine: &mut Machine, form: u8, far: [[u8; 3]; 3]) -> Result<()> {
     for device in &report.devices {
         is_near(machine, device, form, &far)?;
     }
+    let boot_core = all(machine, |record| match record {
+        Record::Numa { drc: BOOT_CORE, node, .. } => Some(node),
+        _ => None,
+    });
+    ensure!(boot_core == [Some(node_of_core(0))], "the core that the guest runs on: {boot_core:?}");
     let granted = u8::from(form == 2);
     ensure!(option(machine, "form2") == (granted, granted), "form2: {:?}", option(machine, "form2"));
     let forms = all(machine, |record| match record {
