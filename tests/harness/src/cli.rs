@@ -1,5 +1,6 @@
 //! The command line of `paprika`.
 
+mod answers;
 mod race;
 mod transitions;
 
@@ -80,6 +81,9 @@ The exact QEMU command is printed first, and commands to type into the monitor t
     /// Makes every call about a connector from every state, and prints what comes of it: tables, or a diagram
     #[command(after_help = transitions::AFTER_HELP)]
     Transitions(transitions::TransitionsOptions),
+    /// Answers the questions about hotplug on pseries, each with what was measured on this QEMU
+    #[command(after_help = answers::AFTER_HELP)]
+    Answers(answers::AnswersOptions),
 }
 
 /// What is plugged.
@@ -196,6 +200,7 @@ pub fn main() -> u8 {
         Command::Boot(options) => boot(options),
         Command::Race(options) => race::race(options),
         Command::Transitions(options) => transitions::transitions(options),
+        Command::Answers(options) => answers::answers(options),
     });
     let status = result.unwrap_or_else(|error| {
         eprintln!("paprika: {error:#}");

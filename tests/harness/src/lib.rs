@@ -13,6 +13,7 @@
 //! | [`checks`], [`verdict`], [`defects`] | what must hold afterwards, and what it means when it does not |
 //! | [`render`] | all of it, for people |
 //! | [`race`] | `paprika race`: many short runs, each with a device at an exact place |
+//! | [`answers`] | `paprika answers`: each question that there is, with what was measured |
 //! | [`transitions`] | `paprika transitions`: the connectors' state machine, measured and drawn |
 //! | [`boot`] | what `paprika boot` does |
 //! | [`out`] | standard output, which can fail |
@@ -24,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod answers;
 pub mod boot;
 pub mod checks;
 pub mod cli;

@@ -3,6 +3,7 @@
 //! Each trial is named `<QEMU's version>/<firmware>/<what>`, so that `cargo test --test boots -- 7.2` or `-- vof/crash` picks
 //! some. The QEMUs are those of [`matrix`]. A missing QEMU or a missing payload is a failure: silence is never success.
 
+mod answers;
 mod arguments;
 mod case;
 mod cores;
@@ -58,5 +59,6 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
     ];
     let trial = |case: Case| case.into_trial(name, qemu, payload);
     let by_hand = terminal::trial(name, qemu, payload);
-    cases.into_iter().flatten().map(trial).chain([by_hand]).collect()
+    let answers = answers::trial(name, qemu, payload);
+    cases.into_iter().flatten().map(trial).chain([answers, by_hand]).collect()
 }

@@ -117,7 +117,47 @@ pub(crate) fn cases() -> Vec<Case> {
         .on(|setup| setup.cpus = "1,maxcpus=32".into())
     };
     let torn = Case::new("manners-torn-dimm", "hold=idle#1 memtest=1m", changes_its_mind);
-    kinds.into_iter().map(case).chain([torn]).collect()
+    let pmem = Case::new("manners-pmem", "hold=idle#1 memtest=1m", persistent);
+    kinds.into_iter().map(case).chain([torn, pmem]).collect()
+}
+
+/// Persistent memory comes, and no QEMU takes it back: what a guest left half way, or did not look at, is its own after a
+/// reset.
+fn persistent(machine: &mut Machine) -> Result<()> {
+    let lessons = [
+        ("add:twice", Outcome::Taken),
+        ("add:late:30", Outcome::Taken),
+        ("add:ignore", Outcome::Ignored),
+        ("add:half:1", Outcome::Stuck),
+        ("add:half:2", Outcome::Stuck),
+    ];
+    let (mut came, mut reset) = (Vec::new(), Mark::default());
+    judged(machine, |run, machine| {
+        machine.start()?;
+        awake(machine, Mark::default())?;
+        run.turn_to(Step::Plug);
+        for (at, (policy, _)) in lessons.iter().enumerate() {
+            machine.order(&format!("policy {policy}"))?;
+            let from = machine.transcript().mark();
+            device::plug(machine, &format!("pupil{at}"), Kind::Nvdimm(LMB_BYTES))?;
+            came.push(outcome(machine, from, Request::Add)?);
+        }
+        idles(machine)?;
+        reset = machine.transcript().mark();
+        machine.tell("system_reset");
+        machine.execute("system_reset", json!({}))?;
+        awake(machine, reset)?;
+        idles(machine)?;
+        run.turn_to(Step::PowerDown);
+        power_down(machine)
+    })?;
+    let wanted: Vec<_> = lessons.iter().map(|(_, outcome)| Some(*outcome)).collect();
+    ensure!(came == wanted, "the plugs came to {came:?}");
+    let taken = machine.transcript().entries_since(reset).filter(|entry| {
+        matches!(entry.record, Record::Done { kind: DrcKind::PMEM, outcome: Outcome::Taken, .. })
+    });
+    ensure!(taken.count() == lessons.len(), "after the reset not all are the guest's");
+    Ok(())
 }
 
 fn manners(machine: &mut Machine, family: Family) -> Result<()> {
