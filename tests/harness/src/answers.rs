@@ -3,7 +3,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`questions`] | the table: each question, what it needs, and how an answer follows |
-//! | [`bench`], [`scripts`] | short experiments that no race of the lab makes |
+//! | [`mod@bench`], [`scripts`] | short experiments that no race of the lab makes |
 //! | [`facts`] | what an experiment found out |
 //! | [`tally`] | what many races come to |
 //! | [`report`] | the answers, for people and for machines |

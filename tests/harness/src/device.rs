@@ -68,6 +68,14 @@ impl Kind {
         }
     }
 
+    /// Whether a guest that un-isolates what it is asked for tells the platform that it keeps it. That is so for logical
+    /// connectors; those of PCI functions have no such meaning, and the request stays open.
+    ///
+    /// Ref: QEMU hw/ppc/spapr_drc.c (drc_unisolate_logical, drc_unisolate_physical)
+    pub const fn can_be_refused(self) -> bool {
+        !matches!(self, Self::Pci(_))
+    }
+
     /// The command of QMP that lists such devices by their ids, where there is one.
     pub const fn list(self) -> Option<&'static str> {
         match self {

@@ -8,6 +8,7 @@
 //! | [`trace`] | the third witness: QEMU's own trace |
 //! | [`timeline`] | all of them on one line of time |
 //! | [`machine`] | one running QEMU with its witnesses, and waiting for what they say |
+//! | [`qtest`] | a third hand: memory and RTAS behind the guest's back |
 //! | [`device`] | what can be plugged, and how |
 //! | [`scenario`] | what `paprika run` does, step by step |
 //! | [`checks`], [`verdict`], [`defects`] | what must hold afterwards, and what it means when it does not |
@@ -37,6 +38,7 @@ pub mod machine;
 pub mod out;
 pub mod qemu;
 pub mod qmp;
+pub mod qtest;
 pub mod race;
 mod readiness;
 pub mod render;

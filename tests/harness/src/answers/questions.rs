@@ -5,11 +5,13 @@ mod guest;
 mod races;
 mod reset;
 mod scale;
+mod threads;
 
 use super::{Answer, Holds, Measured, Question};
 
 /// All questions, in no order.
-pub const ALL: &[&[Question]] = &[races::ALL, cas::ALL, reset::ALL, guest::ALL, scale::ALL, BEYOND];
+pub const ALL: &[&[Question]] =
+    &[races::ALL, cas::ALL, reset::ALL, guest::ALL, scale::ALL, threads::ALL, BEYOND];
 
 /// What cannot be measured yet.
 const BEYOND: &[Question] = &[
@@ -23,8 +25,6 @@ const BEYOND: &[Question] = &[
         "DIMMs given on the destination's command line are mapped twice",
         "migrate with hot-plugged DIMMs",
     ),
-    beyond(34, "More than one running thread at CAS must fail", "as said"),
-    beyond(35, "stop-self of the last thread ends the partition", "as said"),
 ];
 
 const fn beyond(number: u8, statement: &'static str, shows: &'static str) -> Question {

@@ -7,6 +7,7 @@ mod memory;
 mod queue;
 mod reset;
 mod size;
+mod threads;
 
 pub use gap::{EARLY, GAP, MASKED};
 pub use life::{ALL_OV6, CAS_TWICE, CLEARED, WITHOUT_HP_EVT, ZEROS};
@@ -15,6 +16,7 @@ pub use memory::{IDENTIFIERS, IDENTIFIERS_EPOW, READINGS};
 pub use queue::{FLOOD, FLOOD_EPOW};
 pub use reset::{CAS_RESET, CAS_RESET_VOF, CORE_RESET, QUEUE_RESET};
 pub use size::{GAPS, TRANSITIONS};
+pub use threads::{BESIDE, LAST};
 
 use crate::device::{Kind, LMB_BYTES};
 use crate::qemu::command::Setup;

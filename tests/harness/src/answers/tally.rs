@@ -51,8 +51,9 @@ impl<'m> Tally<'m> {
 
     /// The races that do not tell, as the end of a sentence; empty where there are none.
     pub fn silence(&self) -> String {
-        let told = self.silent.iter().map(|race| format!("{} ({})", race.scenario, why(race)));
-        among(told.collect())
+        // Of a crash something else tells.
+        let others = self.silent.iter().filter(|race| crash(race).is_none());
+        among(others.map(|race| format!("{} ({})", race.scenario, why(race))).collect())
     }
 }
 
@@ -77,16 +78,20 @@ fn why(race: &Outcome) -> String {
     worst.unwrap_or_else(|| race.verdict.to_string())
 }
 
-/// The races in which QEMU died or hung, known or not, with how.
-pub fn crashes(races: &[&Outcome]) -> Vec<String> {
-    let crash = |finding: &&Finding| {
+/// What says that QEMU died or hung in a race, known or not.
+fn crash(race: &Outcome) -> Option<&Finding> {
+    race.findings.iter().find(|finding| {
         finding.class == Some(Class::HypervisorCrash)
             || finding.verdict == Verdict::Crash
             || (finding.property == "known defect" && finding.verdict == Verdict::ExpectedFail)
-    };
+    })
+}
+
+/// The races in which QEMU died or hung, with how.
+pub fn crashes(races: &[&Outcome]) -> Vec<String> {
     let told = races.iter().filter_map(|race| {
-        let finding = race.findings.iter().find(crash)?;
-        Some(format!("{} ({})", race.scenario, finding.detail.lines().next().unwrap_or_default()))
+        let detail = &crash(race)?.detail;
+        Some(format!("{} ({})", race.scenario, detail.lines().next().unwrap_or_default()))
     });
     told.collect()
 }

@@ -29,6 +29,7 @@ impl Measured {
             verdict: worst(&findings),
             findings,
             summary: summary.to_owned(),
+            account: Vec::new(),
             seen: None,
             took: Duration::ZERO,
             backtrace: None,

@@ -72,9 +72,7 @@ impl Action {
             Self::UnplugPlug => "the host asks for a device, and plugs another",
             Self::PlugTwice => "the host plugs two devices, one after the other",
             Self::UnplugTwice => "the host asks twice for the same device",
-            Self::UnplugRefused => {
-                "the host asks for a device, the guest refuses, and is willing when it is asked again"
-            }
+            Self::UnplugRefused => "the host asks for a device that the guest will not give",
         }
     }
 
@@ -90,6 +88,11 @@ impl Action {
         }
     }
 
+    /// Whether the guest refuses what it is asked to give, until it is told otherwise.
+    pub const fn is_refused(self) -> bool {
+        matches!(self, Self::UnplugRefused)
+    }
+
     /// The questions that it answers, beside those of its window, by their numbers.
     pub const fn questions(self) -> &'static [u8] {
         match self {
@@ -100,17 +103,6 @@ impl Action {
             Self::PlugTwice => &[22, 31],
             Self::UnplugTwice => &[28],
             Self::UnplugRefused => &[27],
-        }
-    }
-
-    /// What it goes back to: commits of QEMU's, and reports.
-    pub const fn history(self) -> &'static str {
-        match self {
-            Self::Plug | Self::PlugTwice => "",
-            Self::Unplug => "fe6824d126 and 593080936a (RHBZ 1432382), ab8584349c",
-            Self::PlugUnplug | Self::UnplugPlug => "2a129767eb (LP 1718118), 8251248394",
-            Self::UnplugTwice => "47c8c915b1, 2a129767eb",
-            Self::UnplugRefused => "a85bb34e1c, 2b18fc794f and 4b08cd567b (RHBZ 1911414)",
         }
     }
 

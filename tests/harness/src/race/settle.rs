@@ -11,8 +11,8 @@ use crate::qmp::QmpError;
 use crate::scenario::is_end;
 use crate::stop::Stop;
 use crate::trace::is_telling;
-use crate::transcript::Mark;
-use paprika::log::{Record, Request};
+use crate::transcript::{Mark, Transcript};
+use paprika::log::{Outcome, Record, Request};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::indicator::EntitySense;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long the host waits for what should come at once, before it notes down that it did not.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a guest may take to the end of what it is doing.
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
 /// How often a guest may be found busy: one that is never through is no guest that idles.
@@ -69,8 +69,19 @@ fn is_answered(machine: &Machine, runner: &Runner, boot: Mark) -> bool {
     if runner.asked.is_empty() {
         return has_done(machine, &runner.connectors, boot.max(runner.since), Request::Add);
     }
+    if !runner.kind.can_be_refused() && is_kept(machine.transcript(), &runner.connectors, boot) {
+        return true;
+    }
     let mut asked = runner.asked.iter().filter(|asked| asked.refused.is_none());
     asked.all(|asked| machine.events().iter().skip(asked.events).any(|event| is_end(event, runner.id)))
+}
+
+/// Whether the guest was asked for one of these connectors, and has kept it.
+pub(super) fn is_kept(transcript: &Transcript, connectors: &[DrcIndex], from: Mark) -> bool {
+    transcript.says(from, |record| {
+        matches!(record, Record::Done { drc, request: Request::Remove, outcome: Outcome::Kept, .. }
+            if connectors.contains(drc))
+    })
 }
 
 /// Whether the guest is through with a request about each of these connectors.

@@ -92,17 +92,6 @@ impl Window {
         }
     }
 
-    /// What it goes back to: commits of QEMU's, and reports.
-    pub const fn history(self) -> &'static str {
-        match self {
-            Self::Prelaunch | Self::Firmware | Self::BeforeCas => "the discussion of May 2017; ab8584349c",
-            Self::AfterCas | Self::Masked => "dff669d6a1",
-            Self::BeforeReset | Self::AfterReset => "5625817423, 930ef3b5c2",
-            Self::Draining => "d492a75cfe, 59d0533b85",
-            Self::Handler | Self::Acquiring => "",
-        }
-    }
-
     /// Where the guest holds for it, as its boot argument says.
     pub const fn holds(self) -> &'static str {
         match self {

@@ -8,10 +8,10 @@ use anyhow::{Result, ensure};
 use paprika::log::{Learned, Record, Request};
 use paprika::papr::drc::{DrcIndex, DrcKind};
 use paprika_harness::defects::Step;
-use paprika_harness::device::Kind;
+use paprika_harness::device::{self, Kind};
 use paprika_harness::machine::Machine;
 use paprika_harness::qemu::command::Setup;
-use paprika_harness::scenario::{HOLDS, Run};
+use paprika_harness::scenario::{HOLDS, Run, is_deletion};
 use paprika_harness::stop::Stop;
 use paprika_harness::transcript::Mark;
 use serde_json::json;
@@ -35,12 +35,15 @@ const ROUNDS: u32 = 3;
 
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![
+        Case::new("all-cores", HOLDS, |machine: &mut Machine| in_order(machine, &ORDER, 1)).under_slof(),
         Case::new("all-cores", HOLDS, |machine: &mut Machine| in_order(machine, &ORDER, 1)),
         Case::new("cores-with-gaps", HOLDS, |machine: &mut Machine| in_order(machine, &SPARSE, 1)),
         Case::new("cores-without-hp-evt", format!("{HOLDS} ov5=-hp-evt"), |machine: &mut Machine| {
             in_order(machine, &SPARSE, 0)
         }),
         Case::new("core-again", HOLD_ARMED, again),
+        Case::new("core-beyond-maxcpus", "hold=before-cas", beyond)
+            .on(|setup| setup.cpus = "1,maxcpus=2".into()),
     ];
     cases.extend(THREADS.map(|threads| {
         let cpus = move |setup: &mut Setup| {
@@ -171,6 +174,24 @@ fn again(machine: &mut Machine) -> Result<()> {
     if outcome.is_some() {
         ensure!(worked(machine)? == vec![1; ROUNDS as usize], "{:?} threads worked", worked(machine)?);
     }
+    Ok(())
+}
+
+/// A core comes and goes before any guest could touch it, and comes once more: only one is ever there.
+fn beyond(machine: &mut Machine) -> Result<()> {
+    judged(machine, |run, machine| {
+        reach(machine, "before-cas")?;
+        for (id, step) in [("one", Step::Plug), ("two", Step::PlugBeyond)] {
+            run.turn_to(step);
+            device::plug(machine, id, Kind::Core)?;
+            let gone =
+                |machine: &Machine| machine.events().iter().any(|event| is_deletion(event, id)).then_some(());
+            device::unplug(machine, id)?;
+            machine.wait("the end of the core", gone)?;
+        }
+        machine.go()?;
+        leave(run, machine)
+    })?;
     Ok(())
 }
 

@@ -4,7 +4,7 @@
 //! `QEMU_TEST_QEMU_BINARY` or of the `PATH`, and all that lie in `target/qemu/<version>/`, where `make qemus` puts them.
 
 use paprika_harness::qemu::Qemu;
-use std::collections::BTreeMap;
+use paprika_harness::qemu::several::named;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,8 +28,8 @@ pub(crate) fn payload() -> Result<PathBuf, String> {
     ))
 }
 
-/// The QEMUs by the names of their versions.
-pub(crate) fn qemus() -> Result<BTreeMap<String, Qemu>, String> {
+/// The QEMUs by the names of their versions, the one that is found first.
+pub(crate) fn qemus() -> Result<Vec<(String, Qemu)>, String> {
     let found = match env::var_os(LIST).filter(|list| !list.is_empty()) {
         Some(list) => {
             env::split_paths(&list).map(|path| Qemu::find(Some(&path))).collect::<Result<Vec<_>, _>>()
@@ -39,20 +39,7 @@ pub(crate) fn qemus() -> Result<BTreeMap<String, Qemu>, String> {
             std::iter::once(Qemu::find(None)).chain(fetched).collect()
         }
     };
-    let mut named: BTreeMap<String, Qemu> = BTreeMap::new();
-    for qemu in found.map_err(|problem| problem.to_string())? {
-        let place = |qemu: &Qemu| qemu.program.canonicalize().ok();
-        if named.values().any(|other| place(other) == place(&qemu)) {
-            continue;
-        }
-        // Two builds of one version can be compared.
-        let version = qemu.version.to_string();
-        let names = std::iter::once(version.clone()).chain((2..).map(|nth| format!("{version}-{nth}")));
-        let mut free = names.skip_while(|name| named.contains_key(name));
-        let name = free.next().unwrap_or(version);
-        named.insert(name, qemu);
-    }
-    Ok(named)
+    Ok(named(found.map_err(|problem| problem.to_string())?))
 }
 
 /// The QEMUs below `target/qemu`, in the order of their names.

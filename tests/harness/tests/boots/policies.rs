@@ -118,7 +118,8 @@ pub(crate) fn cases() -> Vec<Case> {
     };
     let torn = Case::new("manners-torn-dimm", "hold=idle#1 memtest=1m", changes_its_mind);
     let pmem = Case::new("manners-pmem", "hold=idle#1 memtest=1m", persistent);
-    kinds.into_iter().map(case).chain([torn, pmem]).collect()
+    let in_slof = case(Family::Memory).under_slof();
+    [in_slof].into_iter().chain(kinds.into_iter().map(case)).chain([torn, pmem]).collect()
 }
 
 /// Persistent memory comes, and no QEMU takes it back: what a guest left half way, or did not look at, is its own after a

@@ -133,7 +133,10 @@ pub(super) const ALL: &[Question] = &[
 
 /// The sentence that tells of races that do not tell.
 fn unheard(tally: &Tally<'_>) -> String {
-    if tally.silent.is_empty() { String::new() } else { format!(" Not told by {}.", tally.silence()) }
+    match tally.silence().as_str() {
+        "" => String::new(),
+        races => format!(" Not told by {races}."),
+    }
 }
 
 fn lost(measured: &Measured, question: &Question) -> Option<Answer> {

@@ -179,7 +179,7 @@ fn cold(measured: &Measured, question: &Question) -> Option<Answer> {
     if !tally.broken.is_empty() {
         text += &format!(" Not in {}.", tally.exceptions());
     }
-    if !tally.silent.is_empty() {
+    if !tally.silence().is_empty() {
         text += &format!(" Not told by {}.", tally.silence());
     }
     Some(Answer::new(Holds::of(after == 0 && others.is_empty() && tally.broken.is_empty()), text))
