@@ -48,6 +48,7 @@ impl<M: Machine> Guest<M> {
         for (index, runs_already) in cores {
             if runs_already {
                 self.inventory.hold(index, Learned::Tree);
+                self.say_where(&Errand { index, kind: DrcKind::CPU, fragment: None });
                 self.start_siblings(index);
             } else {
                 self.adopt(index)?;

@@ -102,7 +102,7 @@ impl<M: Machine> Guest<M> {
     }
 
     /// Says where the resource is near, where anything tells.
-    fn say_where(&mut self, errand: &Errand) {
+    pub(super) fn say_where(&mut self, errand: &Errand) {
         let affinity = &self.facts.affinity;
         if let Some(place) = affinity.place(errand.index, errand.fragment.as_ref()) {
             let record = affinity.record_of(errand.index, &place);

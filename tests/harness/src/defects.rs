@@ -32,7 +32,7 @@ pub enum Step {
     PlugOnOccupied,
     /// Letting the guest write to memory that can only be read.
     WriteReadOnly,
-    /// Asking once more for a DIMM of which the guest gave a part back and kept a part.
+    /// Asking once more for a DIMM of which some blocks have gone and others have not.
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
@@ -67,7 +67,7 @@ impl fmt::Display for Step {
             Self::PlugBeyond => "plugging more cores than there is room for, those that went away included",
             Self::PlugOnOccupied => "plugging a PCI function where another one is",
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
-            Self::UnplugTorn => "asking for a DIMM of which the guest has given a part back",
+            Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::PowerDown => "powering down",
         })
@@ -152,8 +152,8 @@ pub const DEFECTS: &[Defect] = &[
         last: NEWEST,
         step: Step::UnplugTorn,
         certain: true,
-        reason: "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which the guest has given \
-                 one block back and kept another",
+        reason: "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which some blocks have \
+                 gone and others have not",
     },
 ];
 

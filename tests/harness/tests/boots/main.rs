@@ -14,6 +14,7 @@ mod lives;
 mod matrix;
 mod memory;
 mod pci;
+mod places;
 mod pmem;
 mod policies;
 mod seen;
@@ -38,6 +39,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         pci::cases(),
         pmem::cases(),
         memory::cases(),
+        places::cases(),
         cores::cases(),
         policies::cases(),
         transitions::cases(),
