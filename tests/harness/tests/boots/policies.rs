@@ -25,6 +25,8 @@ struct Lesson {
     policy: &'static str,
     /// What comes of the plug: how the guest's turn ends.
     add: Outcome,
+    /// What comes of what the guest then does on its own.
+    unasked: Option<Outcome>,
     /// What comes of the request to unplug, if it is one of the guest's turns.
     remove: Option<Outcome>,
     /// What QEMU tells when it has asked.
@@ -56,7 +58,7 @@ enum Again {
 }
 
 const fn removal(policy: &'static str, remove: Outcome, told: Told, again: Again) -> Lesson {
-    Lesson { policy, add: Outcome::Taken, remove: Some(remove), told, again }
+    Lesson { policy, add: Outcome::Taken, unasked: None, remove: Some(remove), told, again }
 }
 
 const fn addition(
@@ -66,7 +68,7 @@ const fn addition(
     told: Told,
     again: Again,
 ) -> Lesson {
-    Lesson { policy, add, remove, told, again }
+    Lesson { policy, add, unasked: None, remove, told, again }
 }
 
 /// The lessons for a kind of device.
@@ -84,6 +86,16 @@ fn lessons(family: Family) -> Vec<Lesson> {
         addition("add:late:30", Taken, Some(Released), Deleted, Gone),
         // A device that no guest has touched goes at once; the event that tells of it comes too late.
         addition("add:ignore", Ignored, None, Deleted, Gone),
+        // What stopped on its way in is given back from where it is.
+        addition("add:half:1", Stuck, Some(Released), Deleted, Gone),
+        match family {
+            // Memory can be given back only when it is asked for.
+            Family::Memory => Lesson {
+                unasked: Some(Kept),
+                ..addition("add:unasked", Taken, Some(Released), Deleted, Gone)
+            },
+            _ => Lesson { unasked: Some(Released), ..addition("add:unasked", Taken, None, Deleted, Gone) },
+        },
     ];
     lessons.extend(match family {
         Family::Pci => vec![
@@ -191,7 +203,7 @@ fn teach(
     lesson: Lesson,
 ) -> Result<Result<(), String>, Stop> {
     const ID: &str = "pupil";
-    let Lesson { policy, add, remove, told, again } = lesson;
+    let Lesson { policy, add, unasked, remove, told, again } = lesson;
     machine.order(&format!("policy {policy}"))?;
     run.turn_to(if kind == Kind::Phb { Step::AfterPhb } else { Step::Plug });
     let from = machine.transcript().mark();
@@ -200,6 +212,13 @@ fn teach(
     if added != Some(add) {
         return Ok(Err(format!("the plug came to {added:?}, not {add:?}")));
     }
+    // What the guest does on its own is done when it idles, and before the host asks for anything.
+    idles(machine)?;
+    let alone = ends(machine, from, Request::Remove).first().map(|end| end.0);
+    if alone != unasked {
+        return Ok(Err(format!("on its own the guest came to {alone:?}, not {unasked:?}")));
+    }
+    let mut said = ways(machine, from);
 
     run.turn_to(Step::unplug(kind));
     let (from, events) = (machine.transcript().mark(), machine.events().len());
@@ -209,6 +228,13 @@ fn teach(
         if removed != Some(remove) {
             return Ok(Err(format!("the request came to {removed:?}, not {remove:?}")));
         }
+    }
+    said.extend(ways(machine, from));
+    if said != [policy] {
+        return Ok(Err(format!("the guest says that it was told {said:?}")));
+    }
+    if policy == "remove:touch" && !ends(machine, from, Request::Remove).iter().all(|end| end.1) {
+        return Ok(Err("what was given back could still be used, or was not tried".to_owned()));
     }
     let seen = word(machine, ID, events, told != Told::Nothing)?;
     if seen != told {
@@ -242,13 +268,31 @@ fn teach(
 /// How the guest's turn ended that began after `from`.
 fn outcome(machine: &mut Machine, from: Mark, asked: Request) -> Result<Option<Outcome>, Stop> {
     const LIMIT: Duration = Duration::from_secs(10);
-    let done = |machine: &Machine| {
-        machine.transcript().entries_since(from).find_map(|entry| match entry.record {
-            Record::Done { request, outcome, .. } if request == asked => Some(outcome),
-            _ => None,
-        })
-    };
+    let done = |machine: &Machine| ends(machine, from, asked).first().map(|end| end.0);
     machine.wait_within(LIMIT, "the guest's word", done)
+}
+
+/// How each of the guest's turns ended since then, and whether it tried in vain to use what it had given back.
+fn ends(machine: &Machine, from: Mark, asked: Request) -> Vec<(Outcome, bool)> {
+    let in_vain = |reason: &str| {
+        reason.contains("touched after its release; ") && !reason.ends_with("it can still be used")
+    };
+    let end = |record: Record<'_>| match record {
+        Record::Done { request, outcome, reason, .. } if request == asked => {
+            Some((outcome, in_vain(&reason.0)))
+        }
+        _ => None,
+    };
+    machine.transcript().entries_since(from).filter_map(|entry| end(entry.record)).collect()
+}
+
+/// In which ways the guest says since then that it was told to treat a request, as in an order.
+fn ways(machine: &Machine, from: Mark) -> Vec<String> {
+    let way = |record: Record<'_>| match record {
+        Record::Policy { request, manner, .. } => Some(format!("{request}:{}", manner.0)),
+        _ => None,
+    };
+    machine.transcript().entries_since(from).filter_map(|entry| way(entry.record)).collect()
 }
 
 /// What QEMU says of the request; `due` says whether it is to say anything.
