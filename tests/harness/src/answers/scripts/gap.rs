@@ -4,8 +4,17 @@ use super::{DIMM, as_it_is};
 use crate::answers::bench::{Bench, Script};
 use crate::device::Kind;
 use crate::stop::Stop;
+use crate::transcript::Transcript;
 use paprika::log::Record;
 use serde_json::json;
+use std::time::Duration;
+
+/// Where the handler is armed, and the guest has not looked into its queue.
+const ARMED: &str = "handler-armed";
+/// The order, and the call.
+const SCAN: &str = "event-scan";
+/// How long a guest that holds is left alone, so that it notices what waits for it: many of its looks.
+const NOTICE: Duration = Duration::from_millis(40);
 
 /// A core and a DIMM that come just after CAS.
 pub const GAP: Script = Script {
@@ -21,7 +30,7 @@ pub const MASKED: Script = Script {
     story: "a core comes while the sources are off; the guest calls event-scan, then arms the handler",
     append: "hold=before-cas#1,handler-installed#1,handler-armed#1,idle#1 memtest=256m",
     arrange: as_it_is,
-    play: |bench| in_the_gap(bench, "handler-installed", Some("event-scan")),
+    play: |bench| in_the_gap(bench, "handler-installed", Some(SCAN)),
 };
 /// A core that comes before CAS.
 pub const EARLY: Script = Script {
@@ -35,7 +44,7 @@ pub const EARLY: Script = Script {
 fn in_the_gap(bench: &mut Bench<'_>, station: &str, order: Option<&str>) -> Result<(), Stop> {
     let (mut core, mut dimm) = (None, None);
     let first_after = if station == "handler-installed" { station } else { "after-cas" };
-    for (at, here) in ["before-cas", first_after, "handler-armed"].into_iter().enumerate() {
+    for (at, here) in ["before-cas", first_after, ARMED].into_iter().enumerate() {
         bench.hold(here)?;
         if here == station {
             core = bench.plug("core", Kind::Core)?;
@@ -50,14 +59,16 @@ fn in_the_gap(bench: &mut Bench<'_>, station: &str, order: Option<&str>) -> Resu
             }
         }
         pending(bench, ["before CAS", "after CAS", "armed"][at])?;
+        if here == ARMED {
+            armed(bench)?;
+        }
         bench.go()?;
     }
     bench.pass("idle")?;
     bench.settle(&core)?;
     bench.fate(&core);
     bench.fate(&dimm);
-    width(bench);
-    woken(bench);
+    outcome(bench);
     Ok(())
 }
 
@@ -81,52 +92,79 @@ fn sources(text: &str) -> Vec<String> {
         let irq = words.next()?.to_owned();
         let status = words.rfind(|word| word.len() == 2)?;
         let status = u8::from_str_radix(status, 16).ok()?;
-        let name = match irq.as_str() {
-            "1000" => "EPOW",
-            "1001" => "hotplug",
-            _ => return None,
-        };
-        (status & WAITS != 0).then(|| name.to_owned())
+        let irq = u64::from_str_radix(&irq, 16).ok().filter(|irq| [0x1000, 0x1001].contains(irq))?;
+        (status & WAITS != 0).then(|| name(irq).to_owned())
     };
     text.lines().filter_map(row).collect()
 }
 
-/// Notes how many calls and ticks lie between the answer of CAS and the armed handler.
-fn width(bench: &mut Bench<'_>) {
-    let transcript = bench.machine.transcript();
-    let (mut answered, mut from, mut to) = (false, None, None);
-    let mut rate = 0;
-    let mut last_order = 0;
+/// Lets the guest notice an interrupt that waits for it, then has it call event-scan while it still holds: what is raised again
+/// by that can be told from what came by itself.
+fn armed(bench: &mut Bench<'_>) -> Result<(), Stop> {
+    // A guest that holds looks for interrupts whenever it gives the processor away, many times in this.
+    bench.machine.wait_within(NOTICE, "nothing", |_| None::<()>)?;
+    bench.look(SCAN)?;
+    pending(bench, "scanned when armed")
+}
+
+/// How wide the gap is between CAS and the armed handler: calls, and microseconds of the guest's clock from the order to go on
+/// behind CAS.
+fn width(transcript: &Transcript) -> Option<(u64, u64)> {
+    let (mut rate, mut from, mut start) = (0, None, None);
     for entry in transcript.entries() {
         match &entry.record {
-            Record::Boot { tick_rate, .. } => rate = *tick_rate,
-            Record::CasAnswer { .. } => answered = true,
+            Record::Boot { tick_rate, .. } => rate = u64::from(*tick_rate),
             Record::Hold { station, calls, .. } if station.0 == "after-cas" => from = Some(*calls),
-            Record::Hold { station, calls, .. } if station.0 == "handler-armed" => {
-                to = Some((*calls, entry.ticks));
+            Record::Hold { station, calls, .. } if station.0 == ARMED => {
+                let ticks = entry.ticks.saturating_sub(start?);
+                let micros = ticks.saturating_mul(1_000_000).checked_div(rate)?;
+                return Some((calls.saturating_sub(from?), micros));
             }
-            Record::Order { .. } if to.is_none() && answered => last_order = entry.ticks,
+            // The last before the handler is armed lets the guest go on.
+            Record::Order { .. } if from.is_some() => start = Some(entry.ticks),
             _ => {}
         }
     }
-    if let (Some(from), Some((calls, ticks))) = (from, to) {
-        bench.facts.note("calls in the gap", calls.saturating_sub(from));
-        if rate > 0 {
-            let micros = ticks.saturating_sub(last_order).saturating_mul(1_000_000) / u64::from(rate);
-            bench.facts.note("microseconds in the gap", micros);
-        }
-    }
+    None
 }
 
-/// Notes which interrupts came, and what the guest found in its queue by either call. Not when they came: how soon a
-/// virtual CPU notices an interrupt is a matter of luck.
-fn woken(bench: &mut Bench<'_>) {
-    let interrupts = bench.all(|record| match record {
-        Record::Interrupt { irq: Some(irq), .. } => Some(if irq.0 == 0x1001 { "hotplug" } else { "EPOW" }),
-        _ => None,
-    });
-    bench.facts.note("interrupts", interrupts);
-    for call in ["event-scan", "check-exception"] {
+/// The interrupts of the last boot: those that were taken before the guest called event-scan with its handler armed, and all others.
+fn interrupts(transcript: &Transcript) -> [Vec<&'static str>; 2] {
+    let (mut is_armed, mut scanned) = (false, None);
+    let mut interrupts = Vec::new();
+    for entry in transcript.entries_since(transcript.last_boot()) {
+        match &entry.record {
+            Record::Hold { station, .. } => is_armed |= station.0 == ARMED,
+            Record::Order { line } if is_armed && line.0 == SCAN => {
+                scanned.get_or_insert(entry.ticks);
+            }
+            // It is told of when the guest answers it, which is later.
+            Record::Interrupt { irq: Some(irq), taken, .. } => interrupts.push((name(irq.0), *taken)),
+            _ => {}
+        }
+    }
+    let is_early = |taken: u64| scanned.is_none_or(|at| taken < at);
+    let those = |early: bool| {
+        interrupts.iter().filter(|(_, taken)| is_early(*taken) == early).map(|(name, _)| *name).collect()
+    };
+    [those(true), those(false)]
+}
+
+fn name(irq: u64) -> &'static str {
+    if irq == 0x1001 { "hotplug" } else { "EPOW" }
+}
+
+/// Notes the width of the gap, which interrupts came, and what the guest found in its queue by either call.
+fn outcome(bench: &mut Bench<'_>) {
+    let transcript = bench.machine.transcript();
+    let (width, [armed, later]) = (width(transcript), interrupts(transcript));
+    if let Some((calls, micros)) = width {
+        bench.facts.note("calls in the gap", calls);
+        bench.facts.note("microseconds in the gap", micros);
+    }
+    bench.facts.note("interrupts at arming", armed);
+    bench.facts.note("interrupts later", later);
+    for call in [SCAN, "check-exception"] {
         let found = bench.all(|record| match record {
             Record::Drain { call: its, events, .. } => (its.0 == call).then_some(events),
             _ => None,
@@ -137,7 +175,45 @@ fn woken(bench: &mut Bench<'_>) {
 
 #[cfg(test)]
 mod tests {
-    use super::sources;
+    use super::{interrupts, sources, width};
+    use crate::transcript::Transcript;
+    use crate::transcript::testing::saying;
+    use paprika::log::{Hex, Record};
+
+    fn hold(station: &'static str, calls: u64) -> Record<'static> {
+        Record::Hold { station: station.into(), visit: 1, calls }
+    }
+
+    fn order(line: &'static str) -> Record<'static> {
+        Record::Order { line: line.into() }
+    }
+
+    /// A guest that takes one interrupt when it is armed, and another after event-scan. A line is a microsecond.
+    fn life() -> Transcript {
+        let note = || Record::Note { text: "x".into() };
+        let interrupt = |irq: u64, taken: u64| {
+            let (count, drained, events) = (1, taken, 0);
+            Record::Interrupt { count, irq: Some(Hex(irq)), taken, drained, events }
+        };
+        let mut records = vec![order("go"), hold("after-cas", 40), note(), order("go"), note(), note()];
+        records.extend([hold("handler-armed", 100), order("event-scan"), order("go")]);
+        // The order for event-scan is the ninth line: 1000 and eight times 512 ticks.
+        records.extend([interrupt(0x1001, 1000 + 8 * 512 - 1), interrupt(0x1000, 1000 + 8 * 512 + 1)]);
+        saying(records)
+    }
+
+    #[test]
+    fn the_gap_begins_when_the_guest_goes_on_behind_cas() {
+        assert_eq!(width(&life()), Some((60, 3)));
+        assert_eq!(width(&saying([hold("after-cas", 40), hold("handler-armed", 100)])), None);
+        assert_eq!(width(&saying([order("go"), hold("handler-armed", 100)])), None);
+    }
+
+    #[test]
+    fn what_event_scan_raises_is_told_from_what_came_by_itself() {
+        assert_eq!(interrupts(&life()), [vec!["hotplug"], vec!["EPOW"]]);
+        assert_eq!(interrupts(&saying([])), [vec![""; 0], vec![""; 0]]);
+    }
 
     #[test]
     fn what_waits_at_the_interrupt_controller_is_read() {
