@@ -5,7 +5,7 @@
 FIRMWARE ?= vof
 # The QEMU; empty: qemu-system-ppc64 from the PATH.
 QEMU ?=
-# Further options of `paprika run` and `paprika boot`.
+# Further options of `paprika`; those of `race` and `matrix` replace `--with-slof`.
 ARGS ?=
 # Which of the tests that boot QEMU `check` runs: a part of their names, as `11.1` or `dimm-after-core`.
 CHECK ?=
@@ -29,6 +29,8 @@ from_source = env -u RUSTUP_TOOLCHAIN PATH=/usr/bin:$$PATH RUSTC_BOOTSTRAP=1 /us
 payload_cargo = $(if $(filter source,$(core)),$(from_source),$(CARGO))
 payload_flags = --target $(TRIPLE) $(if $(filter source,$(core)),-Zbuild-std=core$(comma)alloc$(comma)compiler_builtins)
 comma    := ,
+# The QEMUs that `qemus` has put there.
+fetched   = $(wildcard target/qemu/*/qemu-system-ppc64)
 
 .DEFAULT_GOAL := help
 # Set-up comes once and first; what can run side by side is cargo's business.
@@ -47,11 +49,12 @@ run: setup payload harness ## installs what is missing, builds, boots, and shows
 boot: setup payload harness ## boots the guest to stay: its console here, QEMU's monitor behind Ctrl-A c
 	@$(PAPRIKA) boot --firmware $(FIRMWARE) $(ARGS)
 
-race: setup payload harness ## every race of the lab: all under VOF, and under SLOF those before CAS; a table of verdicts
-	@sh scripts/race.sh $(ARGS)
+race: setup payload harness ## every race of the lab, also under SLOF where it has a part: kinds by windows
+	@$(PAPRIKA) race --firmware $(FIRMWARE) $(if $(ARGS),$(ARGS),--with-slof)
 
-matrix: setup payload harness qemus ## the same in every QEMU at hand, side by side: what differs comes first
-	@sh scripts/race.sh --qemu $(or $(QEMU),qemu-system-ppc64) $$(printf -- '--qemu %s ' target/qemu/*/qemu-system-ppc64) $(ARGS)
+matrix: setup payload harness ## the same in every QEMU that `qemus` has fetched, side by side: what differs comes first
+	@[ -n "$(fetched)" ] || echo "only one QEMU is at hand: make qemus fetches newer ones"
+	@$(PAPRIKA) race --firmware $(FIRMWARE) $(addprefix --qemu ,$(or $(QEMU),qemu-system-ppc64) $(fetched)) $(if $(ARGS),$(ARGS),--with-slof)
 
 transitions: setup payload harness ## makes every call about a connector from every state, and prints what comes of it
 	@$(PAPRIKA) transitions --firmware $(FIRMWARE) $(ARGS)

@@ -1,71 +1,91 @@
 //! Every race of the lab as a trial, in every QEMU at hand, so that a test runner lists, filters, retries and shards them.
 //!
-//! Each is named `<QEMU's version>/<firmware>/<kind>/<action>/<window>`. What a firmware cannot do is ignored, with the reason
-//! as the trial's kind. A known defect of a QEMU passes, and is told. A missing QEMU or payload is a failure.
+//! Each is named `<QEMU's version>/<firmware>/<kind>/<action>/<window>`: all of them under VOF, and under SLOF those in which
+//! it has a part. What a firmware cannot do is ignored beforehand, and what a QEMU cannot do when it has said so. A known defect
+//! of a QEMU passes, and is told. A missing QEMU or payload is a failure, whatever was asked for.
+//!
+//! With `PAPRIKA_RACES=share` each race is run in one of the QEMUs only, by turns, and few under SLOF: enough for every change.
 
 #[path = "boots/matrix.rs"]
 mod matrix;
 
-use libtest_mimic::{Arguments, Failed, Trial, run};
+use libtest_mimic::{Arguments, Completion, Failed, Trial, run};
 use paprika_harness::qemu::Qemu;
 use paprika_harness::qemu::command::{Firmware, Setup};
-use paprika_harness::race::Scenario;
 use paprika_harness::race::action::Action;
 use paprika_harness::race::expect::Expect;
-use paprika_harness::race::lab;
-use paprika_harness::race::report::is_good;
-use paprika_harness::race::window::Window;
+use paprika_harness::race::lab::{self, Outcome};
+use paprika_harness::race::report::{is_good, why_skipped};
+use paprika_harness::race::{Family, Scenario};
 use paprika_harness::verdict::Verdict;
+use std::env;
 use std::path::Path;
 use std::time::Duration;
 
 /// How long a race may take, with room for a busy machine.
 const LIMIT: Duration = Duration::from_secs(100);
+/// Which races there are: all of them, or `share`.
+const RACES: &str = "PAPRIKA_RACES";
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = match (matrix::qemus(), matrix::payload()) {
-        (Ok(qemus), Ok(payload)) => {
-            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
+    let (qemus, payload) = matrix::ready();
+    let share = env::var_os(RACES).is_some_and(|which| which == "share");
+    let mut trials = Vec::new();
+    // The slow ones first.
+    for firmware in [Firmware::Slof, Firmware::Vof] {
+        for race in Scenario::all().into_iter().filter(|race| is_run(*race, firmware, share)) {
+            let turn = turn(race) % qemus.len();
+            let own = qemus.iter().enumerate().filter(|(at, _)| !share || *at == turn);
+            trials.extend(own.map(|(_, (name, qemu))| trial(name, qemu, &payload, firmware, race)));
         }
-        (qemus, payload) => {
-            let problems = [qemus.err(), payload.err()].into_iter().flatten();
-            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
-        }
-    };
+    }
     run(&arguments, trials).exit()
 }
 
-/// All races of one QEMU: under VOF every one, under SLOF what VOF has no time for. The slow ones first.
-fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
-    let under = |firmware: Firmware| move |scenario: Scenario| (firmware, scenario);
-    let in_slof = Scenario::all()
-        .into_iter()
-        .filter(|scenario| scenario.window == Window::Firmware && scenario.action == Action::Plug);
-    let races = in_slof.map(under(Firmware::Slof));
-    let races = races.chain(Scenario::all().into_iter().map(under(Firmware::Vof)));
-    races.map(|(firmware, scenario)| trial(name, qemu, payload, firmware, scenario)).collect()
+/// Whether a race is one of those that are run under a firmware.
+fn is_run(race: Scenario, firmware: Firmware, share: bool) -> bool {
+    match firmware {
+        Firmware::Vof => true,
+        Firmware::Slof => race.is_about_slof() && (!share || race.action == Action::Plug),
+    }
 }
 
-fn trial(version: &str, qemu: &Qemu, payload: &Path, firmware: Firmware, scenario: Scenario) -> Trial {
+/// Whose turn it is: races that differ in one thing alone are run in QEMUs that follow each other.
+fn turn(race: Scenario) -> usize {
+    let family = Family::ALL.iter().position(|family| *family == race.family);
+    let action = Action::ALL.iter().position(|action| *action == race.action);
+    family.unwrap_or(0) + action.unwrap_or(0) + race.window as usize
+}
+
+fn trial(version: &str, qemu: &Qemu, payload: &Path, firmware: Firmware, race: Scenario) -> Trial {
     let mut setup = Setup::new(qemu.clone(), payload.to_owned());
     setup.firmware = firmware;
-    let name = format!("{version}/{}/{scenario}", firmware.to_string().to_lowercase());
-    let skipped = scenario.skipped(firmware);
+    let name = format!("{version}/{}/{race}", firmware.word());
     let of = name.clone();
-    let trial = Trial::test(name, move || {
-        let outcome = lab::run(scenario, &setup, LIMIT, Expect::Auto, Box::new(|_| {}));
-        let words: Vec<String> = outcome.notable().iter().map(ToString::to_string).collect();
-        let words = words.join("\n");
-        match outcome.verdict {
-            Verdict::Pass => {}
-            verdict if is_good(verdict) => eprintln!("{words} [{of}]"),
-            verdict => return Err(Failed::from(format!("{verdict}\n{words}"))),
-        }
-        Ok(())
+    let trial = Trial::ignorable_test(name, move || {
+        settled(&of, &lab::run(race, &setup, LIMIT, Expect::Auto, Box::new(|_| {})))
     });
-    match skipped {
+    match race.skipped(firmware) {
         Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
         None => trial,
+    }
+}
+
+/// What a race is for a test runner.
+fn settled(name: &str, outcome: &Outcome) -> Result<Completion, Failed> {
+    if let Some(reason) = why_skipped(outcome) {
+        eprintln!("SKIP: {reason} [{name}]");
+        return Ok(Completion::ignored_with(reason));
+    }
+    let words: Vec<String> = outcome.notable().iter().map(ToString::to_string).collect();
+    let words = words.join("\n");
+    match outcome.verdict {
+        Verdict::Pass => Ok(Completion::Completed),
+        verdict if is_good(verdict) => {
+            eprintln!("note: {words} [{name}]");
+            Ok(Completion::Completed)
+        }
+        verdict => Err(Failed::from(format!("{verdict}\n{words}\n{}", outcome.account.join("\n")))),
     }
 }

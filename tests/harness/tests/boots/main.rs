@@ -28,15 +28,8 @@ use std::path::Path;
 
 fn main() {
     let arguments = Arguments::from_args();
-    let trials = match (matrix::qemus(), matrix::payload()) {
-        (Ok(qemus), Ok(payload)) => {
-            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
-        }
-        (qemus, payload) => {
-            let problems = [qemus.err(), payload.err()].into_iter().flatten();
-            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
-        }
-    };
+    let (qemus, payload) = matrix::ready();
+    let trials = qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect();
     run(&arguments, trials).exit()
 }
 

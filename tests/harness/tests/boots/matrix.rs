@@ -12,12 +12,26 @@ use std::path::{Path, PathBuf};
 const LIST: &str = "PAPRIKA_QEMUS";
 const PAYLOAD: &str = "PAPRIKA_PAYLOAD";
 
+/// The QEMUs by the names of their versions, the one that is found first, and the payload. Where one of them is missing, all that
+/// was asked for ends here: a trial that failed could be one that nobody has chosen, and silence is never success.
+pub(crate) fn ready() -> (Vec<(String, Qemu)>, PathBuf) {
+    match (qemus(), payload()) {
+        (Ok(qemus), Ok(payload)) => (qemus, payload),
+        (qemus, payload) => {
+            for problem in [qemus.err(), payload.err()].into_iter().flatten() {
+                eprintln!("{problem}");
+            }
+            std::process::exit(101)
+        }
+    }
+}
+
 fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
 }
 
 /// The payload, or what to do to have one.
-pub(crate) fn payload() -> Result<PathBuf, String> {
+fn payload() -> Result<PathBuf, String> {
     let path = env::var_os(PAYLOAD).map_or_else(|| target().join("paprika.elf"), PathBuf::from);
     if path.is_file() {
         return Ok(path);
@@ -28,8 +42,8 @@ pub(crate) fn payload() -> Result<PathBuf, String> {
     ))
 }
 
-/// The QEMUs by the names of their versions, the one that is found first.
-pub(crate) fn qemus() -> Result<Vec<(String, Qemu)>, String> {
+/// The QEMUs by the names of their versions.
+fn qemus() -> Result<Vec<(String, Qemu)>, String> {
     let found = match env::var_os(LIST).filter(|list| !list.is_empty()) {
         Some(list) => {
             env::split_paths(&list).map(|path| Qemu::find(Some(&path))).collect::<Result<Vec<_>, _>>()
