@@ -24,6 +24,7 @@ use crate::race::Scenario;
 use crate::race::action::Action;
 use crate::race::expect::Expect;
 use crate::race::lab::{self, Outcome};
+use crate::race::manner::Manner;
 use crate::race::window::Window;
 use crate::verdict::Verdict;
 use bench::{Played, Script};
@@ -123,7 +124,8 @@ pub struct Races {
 impl Races {
     /// Whether a race is one of them.
     pub fn has(&self, scenario: &Scenario) -> bool {
-        self.families.contains(&scenario.family)
+        scenario.manner == Manner::Good
+            && self.families.contains(&scenario.family)
             && self.actions.contains(&scenario.action)
             && self.windows.contains(&scenario.window)
     }

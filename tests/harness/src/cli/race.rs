@@ -8,6 +8,7 @@ use crate::qemu::{Qemu, several};
 use crate::race::action::Action;
 use crate::race::expect::Expect;
 use crate::race::lab::{self, Outcome};
+use crate::race::manner::Manner;
 use crate::race::report::Batch;
 use crate::race::window::Window;
 use crate::race::{Family, Scenario, report};
@@ -30,6 +31,9 @@ pub struct RaceOptions {
     /// Only these actions
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     pub action: Vec<Action>,
+    /// Only with these manners of the guest
+    #[arg(long, value_name = "MANNER", value_delimiter = ',')]
+    pub manner: Vec<Manner>,
     /// Only the race of this name, with all that is said in it
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
@@ -80,6 +84,7 @@ it again and keeps the evidence. Several `--qemu` are compared: a line for each 
 
   paprika race memory --window before-cas         every action with a DIMM just before CAS
   paprika race --action plug                      one row for each kind
+  paprika race cpu --manner remove-half           a guest that stops half way when it is asked for a core
   paprika race --only cpu/unplug/draining         one race, with everything that is said in it
   paprika race --format tap --qemu ./build/qemu-system-ppc64
   paprika race --qemu qemu-system-ppc64 --qemu ./build/qemu-system-ppc64    two builds: what differs comes first";
@@ -104,7 +109,12 @@ pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
     for (name, qemu) in names {
         for (setup, scenarios) in options.under(&qemus[0], &qemu, &scenarios) {
             let outcomes = options.run(&setup, &scenarios);
-            batches.push(Batch { name: name.clone(), qemu: qemu.clone(), firmware: setup.firmware, outcomes });
+            batches.push(Batch {
+                name: name.clone(),
+                qemu: qemu.clone(),
+                firmware: setup.firmware,
+                outcomes,
+            });
         }
     }
     // Who is asked to end leaves QEMUs without a race.
@@ -122,6 +132,7 @@ impl RaceOptions {
             (self.families.is_empty() || self.families.contains(&scenario.family))
                 && (self.window.is_empty() || self.window.contains(&scenario.window))
                 && (self.action.is_empty() || self.action.contains(&scenario.action))
+                && (self.manner.is_empty() || self.manner.contains(&scenario.manner))
         });
         all
     }

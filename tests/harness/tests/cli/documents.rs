@@ -115,7 +115,9 @@ impl Section {
         let rest = self.behind("Seen ").unwrap_or_default();
         let sentence = rest.split(". ").next().unwrap_or(rest);
         let words = sentence.split(|c: char| !c.is_ascii_digit() && c != '.');
-        words.filter_map(|word| Version::from_banner(&format!("version {}", word.trim_matches('.')))).collect()
+        words
+            .filter_map(|word| Version::from_banner(&format!("version {}", word.trim_matches('.'))))
+            .collect()
     }
 
     fn known_as(&self) -> Option<&'static str> {
