@@ -48,6 +48,8 @@ pub enum Holds {
     Depends,
     /// QEMU crashed on the way.
     Crash,
+    /// QEMU crashed on the way, as is known of it.
+    KnownCrash,
     /// Nobody knows.
     NotMeasured,
 }
@@ -60,8 +62,16 @@ impl Holds {
             Self::No => "no",
             Self::Depends => "depends",
             Self::Crash => "crash",
+            Self::KnownCrash => "known crash",
             Self::NotMeasured => "not measured",
         }
+    }
+
+    /// The crash among the ends of several experiments, where there is one; known where all are.
+    pub fn of_crash(ends: impl IntoIterator<Item = Verdict>) -> Option<Self> {
+        let worst =
+            ends.into_iter().filter(|end| matches!(end, Verdict::Crash | Verdict::ExpectedFail)).max()?;
+        Some(if worst == Verdict::Crash { Self::Crash } else { Self::KnownCrash })
     }
 
     /// `Yes` where it is so.
@@ -187,14 +197,11 @@ impl Question {
         }
         (self.answer)(measured, self).unwrap_or_else(|| {
             let ended = measured.ended_early(self);
-            let crashed = ended.iter().any(|(verdict, _)| *verdict == Verdict::Crash);
+            let holds = Holds::of_crash(ended.iter().map(|(verdict, _)| *verdict));
             let words: Vec<String> = ended.into_iter().map(|(_, words)| words).collect();
             match words.is_empty() {
                 true => Answer::new(Holds::NotMeasured, "not measured: the experiments do not tell"),
-                false => {
-                    let holds = if crashed { Holds::Crash } else { Holds::NotMeasured };
-                    Answer::new(holds, words.join("; "))
-                }
+                false => Answer::new(holds.unwrap_or(Holds::NotMeasured), words.join("; ")),
             }
         })
     }
