@@ -6,6 +6,7 @@
 use super::window::Window;
 use crate::device::Kind;
 use clap::ValueEnum;
+use paprika::log::Outcome;
 use std::fmt;
 
 /// A way to treat requests.
@@ -139,6 +140,16 @@ impl Manner {
             &[Window::Masked, Window::Handler]
         } else {
             &[Window::Masked, Window::Handler, Window::Acquiring]
+        }
+    }
+
+    /// Whether the guest's turn ends so when it does not give what it is asked for.
+    pub fn keeps(self, outcome: Outcome) -> bool {
+        match self {
+            Self::RemoveRefuse | Self::RemoveConfigure => outcome == Outcome::Kept,
+            Self::RemoveIgnore => outcome == Outcome::Ignored,
+            Self::RemoveHalf => outcome == Outcome::Stuck,
+            _ => false,
         }
     }
 

@@ -13,7 +13,7 @@ use crate::scenario::is_end;
 use crate::stop::Stop;
 use crate::trace::is_telling;
 use crate::transcript::{Mark, Transcript};
-use paprika::log::{Outcome, Record, Request};
+use paprika::log::{Record, Request};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::indicator::EntitySense;
 use serde_json::{Value, json};
@@ -70,19 +70,18 @@ fn is_answered(machine: &Machine, runner: &Runner, manner: Manner, boot: Mark) -
     if runner.asked.is_empty() {
         return has_done(machine, &runner.connectors, boot.max(runner.since), Request::Add);
     }
-    if manner.fate(runner.kind) == Fate::Open && is_kept(machine.transcript(), &runner.connectors, boot) {
+    if manner.fate(runner.kind) == Fate::Open && is_kept(machine.transcript(), runner, manner, boot) {
         return true;
     }
     let mut asked = runner.asked.iter().filter(|asked| asked.refused.is_none());
     asked.all(|asked| machine.events().iter().skip(asked.events).any(|event| is_end(event, runner.id)))
 }
 
-/// Whether the guest was asked for one of these connectors, and did not give it.
-pub(super) fn is_kept(transcript: &Transcript, connectors: &[DrcIndex], from: Mark) -> bool {
-    let kept = |outcome: Outcome| matches!(outcome, Outcome::Kept | Outcome::Ignored | Outcome::Stuck);
+/// Whether the guest was asked for one of these connectors, and did not give it, as its manners are.
+pub(super) fn is_kept(transcript: &Transcript, runner: &Runner, manner: Manner, from: Mark) -> bool {
     transcript.says(from, |record| {
         matches!(record, Record::Done { drc, request: Request::Remove, outcome, .. }
-            if kept(*outcome) && connectors.contains(drc))
+            if manner.keeps(*outcome) && runner.connectors.contains(drc))
     })
 }
 

@@ -22,8 +22,8 @@ impl Case<'_> {
 
     /// Whether the guest was asked for a device and has kept it, as it was told to.
     pub(super) fn is_kept(&self, runner: &Runner) -> bool {
-        self.course.manner.fate(runner.kind) != Fate::Given
-            && is_kept(self.transcript, &runner.connectors, self.from(runner))
+        let manner = self.course.manner;
+        manner.fate(runner.kind) != Fate::Given && is_kept(self.transcript, runner, manner, self.from(runner))
     }
 
     /// Whether a request stays open because the guest has not answered it, or could not.

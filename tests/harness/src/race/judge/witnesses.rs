@@ -64,10 +64,12 @@ fn guest(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settle
         _ => None,
     });
     let manner = case.course.manner;
-    match ends.filter(|(_, outcome)| manner != Manner::Good || *outcome != Outcome::Ignored).last() {
-        Some((_, Outcome::Taken | Outcome::Kept) | (Request::Remove, Outcome::Ignored)) => {
-            Word::new(GUEST, "has it", true, false)
-        }
+    // A request that was ignored has changed nothing, but where the guest was told to leave a new device alone.
+    let counts = |(request, outcome): &(Request, Outcome)| {
+        *outcome != Outcome::Ignored || (*request == Request::Add && manner == Manner::AddIgnore)
+    };
+    match ends.filter(counts).last() {
+        Some((_, Outcome::Taken | Outcome::Kept)) => Word::new(GUEST, "has it", true, false),
         Some((_, Outcome::Stuck | Outcome::Ignored)) if manner != Manner::Good => {
             Word::new(GUEST, "has it half way, as it was told", false, true).or_half()
         }
