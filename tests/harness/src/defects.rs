@@ -100,7 +100,7 @@ const NEWEST: Version = Version::new(11, 1, 3);
 pub const DEFECTS: &[Defect] = &[
     Defect {
         id: "core-heap",
-        first: BACKPORT,
+        first: STABLE,
         last: BACKPORT,
         step: Step::UnplugCore,
         certain: false,
@@ -207,8 +207,8 @@ mod tests {
         assert!(explaining(Version::new(10, 0, 13), &[Step::UnplugCore, Step::PowerDown]).is_some());
         for (version, step) in [
             (Version::new(10, 0, 13), Step::UnplugDimm),
-            (Version::new(10, 0, 2), Step::UnplugCore),
-            (Version::new(7, 2, 22), Step::UnplugCore),
+            (Version::new(10, 0, 14), Step::UnplugCore),
+            (Version::new(7, 2, 21), Step::UnplugCore),
             (Version::new(11, 1, 3), Step::UnplugCore),
             (Version::new(11, 1, 3), Step::AfterCore),
             (Version::new(7, 2, 22), Step::Plug),
