@@ -11,11 +11,11 @@ use super::journal;
 use super::station::Holds;
 use crate::log::Record;
 use crate::machine::{
-    Arg, ClientInterface, Clock, Hypervisor, Io, IoError, LowMemory, Machine, Rtas, ServiceError,
+    Arg, ClientInterface, Clock, EventQueues, Hypervisor, Io, IoError, LowMemory, Machine, Rtas, ServiceError,
 };
 use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::pci::Width;
-use crate::papr::status::Status;
+use crate::papr::status::{ReturnCode, Status};
 use core::ffi::CStr;
 
 /// A machine whose calls are numbered.
@@ -145,6 +145,27 @@ impl<M: Machine> Io for Numbered<M> {
     fn io_store(&mut self, address: u64, width: Width, value: u32) -> Result<(), IoError> {
         self.number();
         self.machine.io_store(address, width, value)
+    }
+
+    fn io_load_double(&mut self, address: u64) -> Result<u64, IoError> {
+        self.number();
+        self.machine.io_load_double(address)
+    }
+
+    fn io_store_double(&mut self, address: u64, value: u64) -> Result<(), IoError> {
+        self.number();
+        self.machine.io_store_double(address, value)
+    }
+}
+
+impl<M: Machine> EventQueues for Numbered<M> {
+    fn set_queue(&mut self, server: u32, priority: u8, shift: u32) -> Option<ReturnCode> {
+        self.number();
+        self.machine.set_queue(server, priority, shift)
+    }
+
+    fn queue_entry(&self, server: u32, priority: u8, place: u32) -> u32 {
+        self.machine.queue_entry(server, priority, place)
     }
 }
 
