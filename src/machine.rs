@@ -380,7 +380,7 @@ mod tests {
     #[test]
     fn no_access_to_a_device_reaches_the_guests_own_memory() {
         let end = 0x2000_0000;
-        let check = |address, width| IoError::check(address, width.bytes(), end);
+        let check = |address, width: Width| IoError::check(address, width.bytes(), end);
         assert_eq!(check(end - 4, Width::Word), Err(IoError::Memory(end)));
         assert_eq!(check(0, Width::Byte), Err(IoError::Memory(end)));
         assert_eq!(check(end, Width::Word), Ok(()));

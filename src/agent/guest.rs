@@ -4,6 +4,7 @@
 
 use super::arguments::Arguments;
 use super::facts::Facts;
+use super::interrupts::Controller;
 use super::journal;
 use super::listening::RawLog;
 use super::numbered::Numbered;
@@ -52,6 +53,8 @@ pub struct Guest<M> {
     pub(super) facts: Facts,
     /// The tokens of RTAS; all missing until it is up.
     pub(super) tokens: Tokens,
+    /// The interrupt controller.
+    pub(super) controller: Controller,
     /// RTAS is up.
     pub(super) rtas_up: bool,
     /// The tree as it was read last, while there is a firmware that could make another of it.
@@ -77,6 +80,7 @@ impl<M: Machine> Guest<M> {
             arguments: Arguments::default(),
             facts: Facts::default(),
             tokens: Tokens::read(|_| None),
+            controller: Controller::default(),
             rtas_up: false,
             before: None,
             inventory: Inventory::new(),

@@ -6,7 +6,7 @@
 //! renumber the calls that it is about. So are the waiting calls of a hold itself.
 
 use super::hold::{self, Order, Said, Typed};
-use super::interrupts::{Claim, Claims};
+use super::interrupts::{Claim, Claims, Intake};
 use super::journal;
 use super::station::Holds;
 use crate::log::Record;
@@ -60,6 +60,11 @@ impl<M: Machine> Numbered<M> {
     /// How many calls there have been in this boot.
     pub fn calls(&self) -> u64 {
         self.calls
+    }
+
+    /// Sets how interrupts are accepted.
+    pub fn set_intake(&mut self, intake: Intake) {
+        self.claims.set_intake(intake);
     }
 
     /// The oldest interrupt that was accepted and not ended yet.

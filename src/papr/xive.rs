@@ -154,9 +154,9 @@ impl State {
     /// The same, and another has come since.
     pub const QUEUED: Self = Self(3);
 
-    /// What a load returned; bits above P and Q mean nothing.
-    pub const fn new(loaded: u64) -> Self {
-        Self((loaded & 3) as u8)
+    /// What a load returned; `None` where that is no P and Q.
+    pub const fn new(loaded: u64) -> Option<Self> {
+        if loaded <= 3 { Some(Self(loaded as u8)) } else { None }
     }
 
     /// P and Q as a number.
@@ -249,7 +249,8 @@ mod tests {
         let entry = Entry(0x8000_1001);
         assert_eq!((entry.generation(), entry.number()), (true, 0x1001));
         assert!(!Entry(0x1001).generation());
-        assert_eq!(State::new(0xffff_ffff_ffff_ff01), State::OFF);
+        assert_eq!(State::new(1), Some(State::OFF));
+        assert_eq!([State::new(4), State::new(1 << 56), State::new(u64::MAX)], [None; 3]);
         let states = [State::READY, State::OFF, State::PENDING, State::QUEUED];
         assert_eq!(states.map(State::bits), [0, 1, 2, 3]);
     }
