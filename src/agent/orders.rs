@@ -27,7 +27,7 @@ impl<M: Machine> Guest<M> {
 
     /// Does what an order says, where that can be done.
     pub(super) fn consider(&mut self, (order, argument): Said) {
-        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy].contains(&order);
+        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy, Order::Set].contains(&order);
         let late = self.rtas_up && order == Order::Cas;
         if early || late {
             let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
@@ -61,6 +61,12 @@ impl<M: Machine> Guest<M> {
                 self.read_the_tree(When::AfterCas)
             }
             Order::Dump => self.dump(),
+            Order::Set => {
+                if let Err(bad) = self.arguments.take(argument) {
+                    self.problem(Severity::Minor, "set", bad);
+                }
+                Ok(())
+            }
             Order::Policy => {
                 match Rules::parse(argument) {
                     Ok(rules) => self.arguments.policy = rules,

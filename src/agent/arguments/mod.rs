@@ -196,7 +196,11 @@ impl Arguments {
         (arguments, malformed)
     }
 
-    fn take(&mut self, word: &str) -> Result<(), String> {
+    /// Takes one word. Where it means nothing, nothing has changed.
+    ///
+    /// # Errors
+    /// In words: what is wrong with it, and what would be right.
+    pub fn take(&mut self, word: &str) -> Result<(), String> {
         let (name, text) = match word.split_once('=') {
             Some((name, text)) => (name, Some(text)),
             None => (word, None),

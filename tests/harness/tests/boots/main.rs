@@ -5,6 +5,7 @@
 
 mod arguments;
 mod case;
+mod controllers;
 mod cores;
 mod endings;
 mod hands;
@@ -48,6 +49,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         pmem::cases(),
         memory::cases(),
         cores::cases(),
+        controllers::cases(),
         policies::cases(),
         transitions::cases(),
         vectors::cases(),
