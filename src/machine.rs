@@ -7,6 +7,7 @@ use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::pci::Width;
 use crate::papr::status::{ReturnCode, Status};
 use crate::word_enum;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
@@ -248,6 +249,9 @@ pub struct Slice {
     pub count: u64,
 }
 
+/// What a thread is to do each time that it wakes, with a machine of its own.
+pub type Listener<M> = Box<dyn FnMut(&mut M) + Send>;
+
 /// The other threads of the machine.
 pub trait Processors {
     /// Readies a stack for the thread with this interrupt server number, and returns the entry address and the
@@ -265,6 +269,11 @@ pub trait Processors {
     fn give(&mut self, server: u32, work: Slice) -> bool;
     /// Takes the sum that a thread has come to; `None` while it is at work.
     fn sum(&mut self, server: u32) -> Option<u64>;
+    /// Has a thread that runs do this from now on each time that it wakes; nothing for `None`. `false` when there is no such
+    /// thread.
+    fn listen(&mut self, server: u32, listener: Option<Listener<Self>>) -> bool
+    where
+        Self: Sized;
     /// The thread stands still: its stack may be used again.
     fn forget(&mut self, server: u32);
 }

@@ -2,6 +2,7 @@
 //!
 //! The chapters of its life are methods in files of their own; here is what they share.
 
+use super::aiming::Aim;
 use super::arguments::Arguments;
 use super::facts::Facts;
 use super::interrupts::Controller;
@@ -55,6 +56,8 @@ pub struct Guest<M> {
     pub(super) tokens: Tokens,
     /// The interrupt controller.
     pub(super) controller: Controller,
+    /// Where the event sources send, if it is not to this processor.
+    pub(super) aim: Option<Aim>,
     /// RTAS is up.
     pub(super) rtas_up: bool,
     /// The tree as it was read last, while there is a firmware that could make another of it.
@@ -81,6 +84,7 @@ impl<M: Machine> Guest<M> {
             facts: Facts::default(),
             tokens: Tokens::read(|_| None),
             controller: Controller::default(),
+            aim: None,
             rtas_up: false,
             before: None,
             inventory: Inventory::new(),

@@ -36,13 +36,15 @@ word_enum! {
         Policy = "policy",
         /// Take a boot argument from now on, which follows.
         Set = "set",
+        /// Send interrupts to another thread, whose number follows; `stay` behind it: even when that thread stops.
+        Route = "route",
     }
 }
 
 impl Order {
     /// Whether something has to follow its word.
     const fn has_argument(self) -> bool {
-        matches!(self, Self::Policy | Self::Set)
+        matches!(self, Self::Policy | Self::Set | Self::Route)
     }
 }
 

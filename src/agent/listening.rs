@@ -54,7 +54,7 @@ impl<M: Machine> Guest<M> {
         self.poll()
     }
 
-    /// Routes every event source to this processor with a priority; [`PRIORITY_MASKED`] switches it off.
+    /// Routes every event source to its processor with a priority; [`PRIORITY_MASKED`] switches it off.
     pub(super) fn switch_sources(&mut self, priority: u8) {
         for source in self.facts.sources.clone() {
             self.route(source.irq, priority);
@@ -84,7 +84,7 @@ impl<M: Machine> Guest<M> {
     }
 
     fn route(&mut self, irq: u32, priority: u8) {
-        let server = self.facts.boot_server;
+        let server = self.target();
         let answer = self.controller.route(&mut self.machine, &self.tokens, irq, server, priority);
         self.heed(answer);
     }
@@ -118,8 +118,7 @@ impl<M: Machine> Guest<M> {
             Some(irq) if !claim.is_from_processor() => self.drain(irq)?,
             _ => Vec::new(),
         };
-        let ended = self.controller.end(&mut self.machine, claim);
-        self.heed(ended);
+        self.end_interrupt(claim);
         self.say_interrupt(claim.taken, claim.source, logs.len());
         Ok(logs)
     }

@@ -6,7 +6,7 @@
 //! renumber the calls that it is about. So are the waiting calls of a hold itself.
 
 use super::hold::{self, Order, Said, Typed};
-use super::interrupts::{Claim, Claims, Intake};
+use super::interrupts::{Claim, Claims, Ear, Intake};
 use super::journal;
 use super::station::Holds;
 use crate::log::Record;
@@ -16,6 +16,7 @@ use crate::machine::{
 use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::pci::Width;
 use crate::papr::status::{ReturnCode, Status};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// A machine whose calls are numbered.
@@ -67,8 +68,19 @@ impl<M: Machine> Numbered<M> {
         self.claims.set_intake(intake);
     }
 
+    /// The other threads that listen.
+    pub fn ears(&mut self) -> &mut Vec<Ear> {
+        self.claims.ears()
+    }
+
+    /// Takes over what other threads have accepted.
+    pub fn hear(&mut self) {
+        self.claims.hear();
+    }
+
     /// The oldest interrupt that was accepted and not ended yet.
     pub fn claim(&mut self) -> Option<Claim> {
+        self.claims.hear();
         self.claims.oldest()
     }
 
@@ -100,6 +112,9 @@ impl<M: Machine> Numbered<M> {
             if self.claims.is_due(&self.machine) {
                 self.number();
                 self.claims.accept(&mut self.machine);
+                return None;
+            }
+            if self.claims.hear() {
                 return None;
             }
             if let Some(said) = hold::hear(&mut self.machine, &mut self.typed, known) {

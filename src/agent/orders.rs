@@ -61,6 +61,10 @@ impl<M: Machine> Guest<M> {
                 self.read_the_tree(When::AfterCas)
             }
             Order::Dump => self.dump(),
+            Order::Route => {
+                self.redirect(argument);
+                Ok(())
+            }
             Order::Set => {
                 if let Err(bad) = self.arguments.take(argument) {
                     self.problem(Severity::Minor, "set", bad);

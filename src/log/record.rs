@@ -248,7 +248,7 @@ records! {
     }
     /// An external interrupt was taken, and what it brought.
     Interrupt = "interrupt" {
-        /// How many external interrupts this boot has had, with this one.
+        /// How many external interrupts the thread that took it has had in this boot, with this one.
         count: u64,
         /// The source, or none where it was spurious.
         irq: Option<Hex>,
@@ -258,6 +258,15 @@ records! {
         drained: u64,
         /// How many events it brought.
         events: u32,
+    }
+    /// An interrupt was taken by another thread than the one that speaks; `interrupt` follows, with that thread's count.
+    Heard = "heard" {
+        /// The thread's interrupt server number.
+        server: u32,
+        /// The source, or none where it was spurious.
+        irq: Option<Hex>,
+        /// The time base in the vector.
+        taken: u64,
     }
     /// The queue was read until it was empty.
     Drain = "drain" {

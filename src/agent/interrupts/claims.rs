@@ -5,12 +5,15 @@
 //! queue behind it has been read.
 
 use super::decisions::Cursor;
+use super::ear::Ear;
 use crate::machine::{EventQueues, Hypervisor, Io, Platform, Taken};
 use crate::papr::hcall::Hcall;
-use crate::papr::interrupt::{IPI, PRIORITY_EVENTS, SPURIOUS, Xirr};
+use crate::papr::interrupt::{IPI, PRIORITY_EVENTS, PRIORITY_OPEN, SPURIOUS, Xirr};
 use crate::papr::pci::Width;
 use crate::papr::status::ReturnCode;
 use crate::papr::xive::{Ack, Entry, tima};
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// What has to be known to end an interrupt.
@@ -31,6 +34,8 @@ pub struct Claim {
     pub source: Option<u32>,
     /// What the handler noted.
     pub taken: Taken,
+    /// The thread that has accepted it and has to end it; `None` for the one that the guest runs on.
+    pub server: Option<u32>,
     how: How,
 }
 
@@ -40,14 +45,23 @@ impl Claim {
         matches!(self.how, How::Xics(xirr) if xirr.source() == IPI)
     }
 
-    pub(super) const fn xirr(&self) -> Option<Xirr> {
+    const fn new(source: Option<u32>, taken: Taken, how: How) -> Self {
+        Self { source, taken, server: None, how }
+    }
+
+    /// The same, accepted by another thread.
+    pub(super) fn by(self, server: u32) -> Self {
+        Self { server: Some(server), ..self }
+    }
+
+    const fn xirr(&self) -> Option<Xirr> {
         match self.how {
             How::Xics(xirr) => Some(xirr),
             _ => None,
         }
     }
 
-    pub(super) const fn reopens(&self) -> bool {
+    const fn reopens(&self) -> bool {
         matches!(self.how, How::Xive { reopens: true })
     }
 }
@@ -70,6 +84,45 @@ pub enum Intake {
 }
 
 impl Intake {
+    /// Sets what the processor that calls lets through.
+    ///
+    /// # Errors
+    /// In words: it is as it was.
+    pub fn set_priority<M: Hypervisor + Io>(&self, machine: &mut M, priority: u8) -> Result<(), String> {
+        match self {
+            Self::Xics => match machine.hcall(Hcall::cppr(priority)).code {
+                ReturnCode::SUCCESS => Ok(()),
+                code => Err(format!("H_CPPR: {code}; is it XICS?")),
+            },
+            Self::Xive { page, .. } => {
+                let at = page.wrapping_add(tima::CPPR);
+                machine
+                    .io_store(at, Width::Byte, priority.into())
+                    .map_err(|problem| format!("priority {priority:#x} to {at:#x}: {problem}"))
+            }
+        }
+    }
+
+    /// Ends an interrupt that the processor that calls has accepted; it is open again for others.
+    ///
+    /// # Errors
+    /// In words: there may be no more interrupts.
+    pub fn end<M: Hypervisor + Io>(&self, machine: &mut M, claim: &Claim) -> Result<(), String> {
+        match self {
+            Self::Xics => {
+                // What is spurious has not closed the processor.
+                let xirr = claim.xirr().filter(|_| claim.source.is_some());
+                let code = xirr.map(|xirr| machine.hcall(Hcall::eoi(xirr.0)).code);
+                match code.filter(|code| *code != ReturnCode::SUCCESS) {
+                    Some(code) => Err(format!("H_EOI: {code}")),
+                    None => Ok(()),
+                }
+            }
+            Self::Xive { .. } if claim.reopens() => self.set_priority(machine, PRIORITY_OPEN),
+            Self::Xive { .. } => Ok(()),
+        }
+    }
+
     /// Accepts all that is pending, at least one claim, which may be for nothing.
     pub fn accept<M: Hypervisor + Io + EventQueues>(&mut self, machine: &mut M, taken: Taken) -> Vec<Claim> {
         match self {
@@ -79,16 +132,16 @@ impl Intake {
                 // The load has 16 bits.
                 let ack = machine.io_load(at, Width::Half).map(|loaded| Ack(loaded as u16));
                 let Ok(ack) = ack else {
-                    return alloc::vec![Claim { source: None, taken, how: How::Refused }];
+                    return alloc::vec![Claim::new(None, taken, How::Refused)];
                 };
                 let mut claims = Vec::new();
                 while let Some(irq) =
                     cursor.take(Entry(machine.queue_entry(*server, PRIORITY_EVENTS, cursor.place())))
                 {
-                    claims.push(Claim { source: Some(irq), taken, how: How::Xive { reopens: false } });
+                    claims.push(Claim::new(Some(irq), taken, How::Xive { reopens: false }));
                 }
                 if claims.is_empty() {
-                    claims.push(Claim { source: None, taken, how: How::Xive { reopens: false } });
+                    claims.push(Claim::new(None, taken, How::Xive { reopens: false }));
                 }
                 if let Some(last) = claims.last_mut() {
                     last.how = How::Xive { reopens: ack.priority().is_some() };
@@ -102,12 +155,12 @@ impl Intake {
 fn xics<M: Hypervisor>(machine: &mut M, taken: Taken) -> Claim {
     let reply = machine.hcall(Hcall::xirr());
     if reply.code != ReturnCode::SUCCESS {
-        return Claim { source: None, taken, how: How::Refused };
+        return Claim::new(None, taken, How::Refused);
     }
     // The register has 32 bits; what the call returns above them is no part of it.
     let xirr = Xirr(reply.values[0] as u32);
     let source = Some(xirr.source()).filter(|source| *source != SPURIOUS);
-    Claim { source, taken, how: How::Xics(xirr) }
+    Claim::new(source, taken, How::Xics(xirr))
 }
 
 /// The interrupts that were accepted and not ended yet, oldest first.
@@ -116,12 +169,25 @@ pub struct Claims {
     intake: Intake,
     counted: u64,
     open: Vec<Claim>,
+    ears: Vec<Ear>,
 }
 
 impl Claims {
     /// From now on interrupts are accepted in this way.
     pub fn set_intake(&mut self, intake: Intake) {
         self.intake = intake;
+    }
+
+    /// The other threads that listen.
+    pub fn ears(&mut self) -> &mut Vec<Ear> {
+        &mut self.ears
+    }
+
+    /// Takes over what other threads have accepted; whether there is anything to be ended.
+    pub fn hear(&mut self) -> bool {
+        let heard = self.ears.iter().flat_map(Ear::heard);
+        self.open.extend(heard);
+        !self.open.is_empty()
     }
 
     /// Whether the handler has counted an interrupt that was not accepted yet.

@@ -13,6 +13,7 @@
 
 mod claims;
 pub mod decisions;
+mod ear;
 #[cfg(test)]
 mod fake;
 #[cfg(test)]
@@ -21,11 +22,13 @@ mod xics;
 mod xive;
 
 pub use claims::{Claim, Claims, Intake};
+pub use ear::Ear;
 pub use xive::Xive;
 
 use crate::log::{Hex, Record};
 use crate::machine::{Clock, EventQueues, Hypervisor, Io, Rtas};
 use crate::openfirmware::tree::InterruptController;
+use crate::papr::interrupt::{PRIORITY_CLOSED, PRIORITY_OPEN};
 use crate::papr::rtas::Tokens;
 use alloc::string::String;
 
@@ -76,9 +79,14 @@ impl Controller {
     /// # Errors
     /// In words: this controller cannot be used.
     pub fn set_up<M: Bus>(&mut self, bus: &mut M) -> Result<(), String> {
+        self.intake().set_priority(bus, PRIORITY_CLOSED)?;
         match self {
-            Self::Xics => xics::close(bus),
-            Self::Xive(xive) => xive.set_up(bus),
+            Self::Xics => Ok(()),
+            Self::Xive(xive) => {
+                // Whoever was here before may have left something.
+                xive.reset(bus)?;
+                xive.set_queue(bus, xive.server)
+            }
         }
     }
 
@@ -87,10 +95,7 @@ impl Controller {
     /// # Errors
     /// In words: it stays closed.
     pub fn open<M: Bus>(&self, bus: &mut M) -> Result<(), String> {
-        match self {
-            Self::Xics => xics::open(bus),
-            Self::Xive(xive) => xive.open(bus),
-        }
+        self.intake().set_priority(bus, PRIORITY_OPEN)
     }
 
     /// Sends a source to a processor, with a priority; [`crate::papr::interrupt::PRIORITY_MASKED`] switches it off.
@@ -122,22 +127,34 @@ impl Controller {
         }
     }
 
-    /// Ends an interrupt that was accepted. What has come from its source meanwhile comes now.
+    /// Makes the source of an interrupt ready for the next. What has come from it meanwhile comes when the processor
+    /// that has accepted the interrupt has ended it: see [`Intake::end`].
     ///
     /// # Errors
-    /// In words: there may be no more interrupts.
-    pub fn end<M: Bus>(&mut self, bus: &mut M, claim: Claim) -> Result<(), String> {
+    /// In words: there may be no more interrupts from it.
+    pub fn release<M: Bus>(&mut self, bus: &mut M, claim: &Claim) -> Result<(), String> {
         match self {
-            Self::Xics => xics::end(bus, claim),
-            Self::Xive(xive) => xive.end(bus, claim),
+            Self::Xics => Ok(()),
+            Self::Xive(xive) => xive.release(bus, claim),
         }
     }
 
     /// What accepts its interrupts on the processor that the guest runs on.
-    pub fn intake(&self) -> Intake {
+    pub const fn intake(&self) -> Intake {
         match self {
             Self::Xics => Intake::Xics,
-            Self::Xive(xive) => xive.intake(),
+            Self::Xive(xive) => xive.intake(xive.server),
+        }
+    }
+
+    /// What accepts interrupts on another processor; only there it can be used.
+    ///
+    /// # Errors
+    /// In words: that processor cannot have any.
+    pub fn intake_of<M: Bus>(&self, bus: &mut M, server: u32) -> Result<Intake, String> {
+        match self {
+            Self::Xics => Ok(Intake::Xics),
+            Self::Xive(xive) => xive.set_queue(bus, server).map(|()| xive.intake(server)),
         }
     }
 }

@@ -55,7 +55,8 @@ impl Bench {
     }
 
     fn end(&mut self, claim: Claim) {
-        self.controller.end(&mut self.fake, claim).expect("it ends");
+        self.controller.release(&mut self.fake, &claim).expect("its source is ready");
+        self.intake.end(&mut self.fake, &claim).expect("it ends");
     }
 
     /// Accepts and ends all that comes; the sources, in their order.
@@ -164,7 +165,9 @@ fn a_reading_that_is_no_state_is_told_and_the_processor_opens_all_the_same() {
     bench.fake.trigger(HOT_PLUG);
     bench.fake.swapped = true;
     for claim in bench.accept() {
-        let problem = bench.controller.end(&mut bench.fake, claim).expect_err("bytes in the wrong order");
+        let problem =
+            bench.controller.release(&mut bench.fake, &claim).expect_err("bytes in the wrong order");
+        bench.intake.end(&mut bench.fake, &claim).expect("it ends");
         assert_eq!(problem, "Set00 of interrupt 0x1001: 0x200000000000000 is no P and Q");
     }
     assert_eq!(bench.fake.priority, PRIORITY_OPEN);

@@ -3,30 +3,12 @@
 //! Ref: LoPAR 6.1 (XICS), 14.5.4.7 (interrupt calls)
 
 use super::Bus;
-use super::claims::Claim;
 use crate::agent::journal;
 use crate::log::{Hex, Record};
-use crate::papr::hcall::Hcall;
-use crate::papr::interrupt::{PRIORITY_CLOSED, PRIORITY_OPEN};
 use crate::papr::rtas::{Calls, Tokens};
-use crate::papr::status::{ReturnCode, Status};
+use crate::papr::status::Status;
 use alloc::format;
 use alloc::string::{String, ToString};
-
-pub(super) fn close<M: Bus>(bus: &mut M) -> Result<(), String> {
-    set_priority(bus, PRIORITY_CLOSED)
-}
-
-pub(super) fn open<M: Bus>(bus: &mut M) -> Result<(), String> {
-    set_priority(bus, PRIORITY_OPEN)
-}
-
-fn set_priority<M: Bus>(bus: &mut M, priority: u8) -> Result<(), String> {
-    match bus.hcall(Hcall::cppr(priority)).code {
-        ReturnCode::SUCCESS => Ok(()),
-        code => Err(format!("H_CPPR: {code}; is it XICS?")),
-    }
-}
 
 pub(super) fn route<M: Bus>(
     bus: &mut M,
@@ -51,13 +33,4 @@ pub(super) fn say_route<M: Bus>(bus: &mut M, tokens: &Tokens, irq: u32) -> Resul
 fn say<M: Bus>(bus: &mut M, irq: u32, call: &'static str, server: u32, priority: u32, rc: Status) {
     let record = Record::Irq { irq: Hex(irq.into()), call: call.into(), server, priority, rc };
     journal::say(bus, &record);
-}
-
-pub(super) fn end<M: Bus>(bus: &mut M, claim: Claim) -> Result<(), String> {
-    // What is spurious has not closed the processor.
-    let Some(xirr) = claim.xirr().filter(|_| claim.source.is_some()) else { return Ok(()) };
-    match bus.hcall(Hcall::eoi(xirr.0)).code {
-        ReturnCode::SUCCESS => Ok(()),
-        code => Err(format!("H_EOI: {code}")),
-    }
 }

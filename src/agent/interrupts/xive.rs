@@ -12,10 +12,9 @@ use crate::agent::journal;
 use crate::log::{Hex, Record};
 use crate::machine::IoError;
 use crate::papr::hcall::Hcall;
-use crate::papr::interrupt::{PRIORITY_CLOSED, PRIORITY_EVENTS, PRIORITY_MASKED, PRIORITY_OPEN};
-use crate::papr::pci::Width;
+use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
 use crate::papr::status::ReturnCode;
-use crate::papr::xive::{Load, SourceFlags, SourceInfo, State, tima};
+use crate::papr::xive::{Load, SourceFlags, SourceInfo, State};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -53,7 +52,7 @@ pub struct Xive {
     /// Sources are reached by calls and not by their pages.
     pub(super) by_call: bool,
     /// The thread that the guest runs on.
-    server: u32,
+    pub(super) server: u32,
     lines: Vec<Line>,
 }
 
@@ -92,32 +91,23 @@ impl Xive {
         Self { page, shift, by_call, server, lines: Vec::new() }
     }
 
-    pub(super) fn set_up<M: Bus>(&mut self, bus: &mut M) -> Result<(), String> {
-        self.set_priority(bus, PRIORITY_CLOSED)?;
-        // Whoever was here before may have left something.
+    pub(super) fn reset<M: Bus>(&mut self, bus: &mut M) -> Result<(), String> {
         self.lines.clear();
         let reply = bus.hcall(Hcall::int_reset());
-        Done { call: "reset", ..Done::default() }.say(bus, reply.code)?;
-        let (server, priority) = (self.server, PRIORITY_EVENTS);
-        let rc = bus.set_queue(server, priority, self.shift);
+        Done { call: "reset", ..Done::default() }.say(bus, reply.code)
+    }
+
+    /// Gives the controller an empty queue for what goes to this server.
+    pub(super) fn set_queue<M: Bus>(&self, bus: &mut M, server: u32) -> Result<(), String> {
+        let rc = bus.set_queue(server, PRIORITY_EVENTS, self.shift);
         let rc = rc.ok_or_else(|| format!("no memory for a queue of 2^{} bytes", self.shift))?;
-        let value = Some(1 << self.shift);
-        Done { call: "set-queue", server: Some(server), priority: Some(priority), value, irq: None }
-            .say(bus, rc)
+        let (to, priority, value) = (Some(server), Some(PRIORITY_EVENTS), Some(1 << self.shift));
+        Done { call: "set-queue", server: to, priority, value, irq: None }.say(bus, rc)
     }
 
-    pub(super) fn open<M: Bus>(&self, bus: &mut M) -> Result<(), String> {
-        self.set_priority(bus, PRIORITY_OPEN)
-    }
-
-    fn set_priority<M: Bus>(&self, bus: &mut M, priority: u8) -> Result<(), String> {
-        let at = self.page.wrapping_add(tima::CPPR);
-        bus.io_store(at, Width::Byte, priority.into())
-            .map_err(|problem| format!("priority {priority:#x} to {at:#x}: {problem}"))
-    }
-
-    pub(super) fn intake(&self) -> Intake {
-        Intake::Xive { page: self.page, server: self.server, cursor: Cursor::new(self.shift) }
+    /// What accepts what goes to this server, by an empty queue.
+    pub(super) const fn intake(&self, server: u32) -> Intake {
+        Intake::Xive { page: self.page, server, cursor: Cursor::new(self.shift) }
     }
 
     /// A source, asked for where it is not known yet.
@@ -205,7 +195,8 @@ impl Xive {
         .say(bus, reply.code)
     }
 
-    pub(super) fn end<M: Bus>(&mut self, bus: &mut M, claim: Claim) -> Result<(), String> {
+    /// Makes the source of an interrupt ready for the next.
+    pub(super) fn release<M: Bus>(&mut self, bus: &mut M, claim: &Claim) -> Result<(), String> {
         let line = self.lines.iter_mut().find(|line| Some(line.irq) == claim.source);
         let on = line.and_then(|line| match &mut line.held {
             Held::No => Some(*line),
@@ -216,10 +207,7 @@ impl Xive {
             }
             Held::Off => None,
         });
-        let ready = on.map_or(Ok(()), |line| self.make_ready(bus, line));
-        // Whatever became of the source, the others are to be heard.
-        let open = if claim.reopens() { self.open(bus) } else { Ok(()) };
-        ready.and(open)
+        on.map_or(Ok(()), |line| self.make_ready(bus, line))
     }
 
     fn make_ready<M: Bus>(&self, bus: &mut M, line: Line) -> Result<(), String> {
