@@ -33,7 +33,7 @@ comma    := ,
 .DEFAULT_GOAL := help
 # Set-up comes once and first; what can run side by side is cargo's business.
 .NOTPARALLEL:
-.PHONY: help setup run boot transitions payload harness test check lint doc qemus clean
+.PHONY: help setup run boot race matrix transitions payload harness test check lint doc qemus clean
 
 help: ## lists the targets
 	@echo "Targets:"
@@ -46,6 +46,12 @@ run: setup payload harness ## installs what is missing, builds, boots, and shows
 
 boot: setup payload harness ## boots the guest to stay: its console here, QEMU's monitor behind Ctrl-A c
 	@$(PAPRIKA) boot --firmware $(FIRMWARE) $(ARGS)
+
+race: setup payload harness ## every race of the lab: all under VOF, and under SLOF those in which it has a part
+	@$(PAPRIKA) race --with-slof $(ARGS)
+
+matrix: setup payload harness qemus ## the same in every QEMU at hand, side by side: what differs comes first
+	@$(PAPRIKA) race --with-slof --qemu $(or $(QEMU),qemu-system-ppc64) $$(printf -- '--qemu %s ' target/qemu/*/qemu-system-ppc64) $(ARGS)
 
 transitions: setup payload harness ## makes every call about a connector from every state, and prints what comes of it
 	@$(PAPRIKA) transitions --firmware $(FIRMWARE) $(ARGS)

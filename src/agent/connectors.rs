@@ -8,12 +8,13 @@ use super::guest::{Chapter, Guest};
 use super::station::Station;
 use crate::hotplug::State;
 use crate::hotplug::connector::{Action, Conclusion, Reply};
-use crate::hotplug::fragment::{Collector, Fragment, Progress};
+use crate::hotplug::fragment::{Collector, Fragment, FragmentError, Progress};
 use crate::hotplug::policy::{Conduct, Manner, Move};
 use crate::log::{Bytes, Learned, Outcome, Record, Request, Severity};
 use crate::machine::{Clock, Machine};
 use crate::papr::connector::WorkArea;
 use crate::papr::drc::{DrcIndex, DrcKind};
+use crate::papr::status::Status;
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -47,6 +48,7 @@ impl<M: Machine> Guest<M> {
         for (index, runs_already) in cores {
             if runs_already {
                 self.inventory.hold(index, Learned::Tree);
+                self.say_where(&Errand { index, kind: DrcKind::CPU, fragment: None });
                 self.start_siblings(index);
             } else {
                 self.adopt(index)?;
@@ -178,19 +180,25 @@ impl<M: Machine> Guest<M> {
         Ok(Reply::Sense(rc, state))
     }
 
-    /// Runs configure-connector to its end.
-    fn configure(&mut self, errand: &mut Errand, keep: bool) -> Chapter<Reply> {
-        let mut area = WorkArea::new(errand.index);
+    /// Runs configure-connector to its end: the last status, and what it handed out.
+    pub(super) fn run_configure(
+        &mut self,
+        index: DrcIndex,
+    ) -> Chapter<(Status, Result<Fragment, FragmentError>)> {
+        let mut area = WorkArea::new(index);
         let mut collector = Collector::default();
         loop {
             let rc = self.must(|guest| guest.rtas().configure_connector(&mut area))?;
             match collector.feed(rc, &area) {
                 Progress::More => {}
                 Progress::Wait(ms) => self.machine.sleep_ms(ms),
-                Progress::Ended => break,
+                Progress::Ended => return Ok(collector.finish()),
             }
         }
-        let (rc, fragment) = collector.finish();
+    }
+
+    fn configure(&mut self, errand: &mut Errand, keep: bool) -> Chapter<Reply> {
+        let (rc, fragment) = self.run_configure(errand.index)?;
         let result = fragment.map_err(|problem| problem.to_string()).map(|fragment| {
             self.say_fragment(errand.index, &fragment);
             if keep {

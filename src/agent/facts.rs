@@ -230,7 +230,7 @@ mod tests {
     /// A tree with two nodes of memory, a block on the second, and these persistent memory devices.
     fn tree(devices: &[(&str, Option<u32>, u64)]) -> Vec<u8> {
         let lmb = cells(&[1, 1, 0, 0x4000_0000, 0x8000_0004, 1, 0x8]);
-        let nodes: [(&str, Properties<'_>); 3] = [
+        let nodes: [(&str, Properties<'_>); 6] = [
             (
                 "rtas",
                 &[
@@ -247,6 +247,13 @@ mod tests {
                     ("ibm,dynamic-memory-v2", lmb),
                 ],
             ),
+            (
+                "core@8",
+                &[("ibm,my-drc-index", cells(&[0x1000_0008])), ("ibm,associativity", cells(&[2, 1, 8]))],
+            ),
+            // Cut short, and then without a connector.
+            ("core@9", &[("ibm,my-drc-index", cells(&[0x1000_0009])), ("ibm,associativity", cells(&[2, 1]))]),
+            ("core@a", &[("ibm,associativity", cells(&[2, 1, 10]))]),
             ("chosen", &[("ibm,architecture-vec-5", [5, 0, 0, 0, 0, 0x20].to_vec())]),
         ];
         let mut writer = Writer::new(1 << 20).expect("room");
@@ -299,11 +306,17 @@ mod tests {
 
     #[test]
     fn nearness_is_read_where_it_stands() {
-        let (facts, _) = facts(&tree(&[]));
+        let (facts, problems) = facts(&tree(&[]));
         let affinity = &facts.affinity;
         assert_eq!((affinity.form, affinity.points.as_slice()), (2, &[1][..]));
         let place = affinity.place(DrcIndex(0x8000_0004), None).expect("the tree gives it");
         assert_eq!(affinity.node(&place), Some(1));
         assert_eq!(affinity.distances_from(1), [40, 10]);
+        let node = |core| affinity.place(DrcIndex(core), None).and_then(|place| affinity.node(&place));
+        assert_eq!([0x1000_0008, 0x1000_0009, 0].map(node), [Some(1), None, None]);
+        let about: Vec<_> =
+            problems.iter().filter(|problem| problem.property == "ibm,associativity").collect();
+        assert_eq!(about.len(), 1);
+        assert_eq!((about[0].node.as_str(), about[0].what.as_str()), ("/core@9", "it is cut short"));
     }
 }

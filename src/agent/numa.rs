@@ -11,11 +11,15 @@ use crate::log::{Record, Text};
 use crate::openfirmware::Problem;
 use crate::openfirmware::tree::{DynamicMemory, LmbFlags, LmbRun, Tree};
 use crate::papr::drc::DrcIndex;
+use crate::papr::option_vectors::{BitVector, VectorOption};
 use crate::wire::{Reader, Short};
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::Display;
+
+/// The property with the domains that hold a resource.
+const DOMAINS: &str = "ibm,associativity";
 
 /// What the tree says of nearness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub struct Affinity {
     pub distances: Vec<u8>,
     /// The blocks that the tree gives to the guest.
     given: Vec<LmbRun>,
+    /// The domains of what has a node of its own, as a core, by its connector.
+    named: Vec<(DrcIndex, Vec<u32>)>,
 }
 
 /// The associativity of one resource.
@@ -51,17 +57,30 @@ impl Affinity {
         affinity.given = given.filter(|run| run.flags.contains(LmbFlags::ASSIGNED)).copied().collect();
         for node in tree.nodes() {
             let path = node.path();
+            let value = |name| node.properties().find(|one| one.name == name).map(|one| one.value);
+            let drc =
+                value("ibm,my-drc-index").and_then(|value| value.try_into().ok()).map(u32::from_be_bytes);
+            if let Some((drc, value)) = drc.zip(value(DOMAINS))
+                && affinity.take_named(DrcIndex(drc), value).is_err()
+            {
+                problems.push(cut_short(path, DOMAINS));
+            }
             if path != "/rtas" && path != "/ibm,dynamic-reconfiguration-memory" {
                 continue;
             }
             for property in node.properties() {
                 if affinity.take(property.name, property.value).is_err() {
-                    let (node, property) = (path.to_string(), property.name.to_string());
-                    problems.push(Problem { node, property, what: "it is cut short".to_string() });
+                    problems.push(cut_short(path, property.name));
                 }
             }
         }
         affinity
+    }
+
+    /// Takes the associativity of a node that has a connector.
+    fn take_named(&mut self, drc: DrcIndex, value: &[u8]) -> Result<(), Short> {
+        self.named.push((drc, counted(value)?));
+        Ok(())
     }
 
     /// Takes one property; most have nothing to do with it.
@@ -80,14 +99,18 @@ impl Affinity {
         Ok(())
     }
 
-    /// Where the resource behind a connector is, as its fragment says or, for a block that the tree gave, the tree.
+    /// Where the resource behind a connector is, as its fragment says or, for one that the tree gave, the tree: by a node of its
+    /// own, or in the list of blocks.
     pub fn place(&self, drc: DrcIndex, fragment: Option<&Fragment>) -> Option<Place> {
         match fragment {
             Some(fragment) => {
-                let property = fragment.property("ibm,associativity")?;
+                let property = fragment.property(DOMAINS)?;
                 Some(Place { told_by: "fragment", domains: counted(&property.value).ok()? })
             }
             None => {
+                if let Some((_, domains)) = self.named.iter().find(|(named, _)| *named == drc) {
+                    return Some(Place { told_by: "tree", domains: domains.clone() });
+                }
                 let holds = |run: &&LmbRun| drc.0.checked_sub(run.first.0).is_some_and(|at| at < run.count);
                 let run = self.given.iter().find(holds)?;
                 let domains = self.arrays.get(usize::try_from(run.associativity).ok()?)?;
@@ -133,15 +156,15 @@ impl Affinity {
     }
 }
 
-/// The form that was granted, in byte 5 of vector 5, which begins with a byte for its length.
+/// The form that was granted in vector 5, which begins with a byte for its length.
 fn form(vector: Option<&[u8]>) -> u8 {
-    const FORM_1: u8 = 0x80;
-    const FORM_2: u8 = 0x20;
-    match vector.and_then(|bytes| bytes.get(5)) {
-        Some(byte) if byte & FORM_2 != 0 => 2,
-        Some(byte) if byte & FORM_1 != 0 => 1,
-        _ => 0,
-    }
+    let granted = vector.and_then(|bytes| BitVector::new(bytes.get(1..)?.to_vec()).ok()).unwrap_or_default();
+    let is_granted = |option| granted.get(option) != 0;
+    if is_granted(VectorOption::FORM2) { 2 } else { u8::from(is_granted(VectorOption::FORM1)) }
+}
+
+fn cut_short(node: &str, property: &str) -> Problem {
+    Problem::new(node, property, "it is cut short")
 }
 
 fn cells(value: &[u8]) -> Vec<u32> {
@@ -219,6 +242,17 @@ mod tests {
             assert_eq!(affinity.place(DrcIndex(0x8000_0006), None), None);
             assert_eq!(affinity.place(DrcIndex(0x8000_0003), None), None);
         }
+    }
+
+    #[test]
+    fn what_has_a_node_of_its_own_is_where_that_says() {
+        const CORE: DrcIndex = DrcIndex(0x1000_0008);
+        let mut affinity = of_two_nodes(1);
+        affinity.take_named(CORE, &value(&[5, 0, 0, 0, 1, 8])).expect("well-formed");
+        let place = affinity.place(CORE, None).expect("it was told");
+        assert_eq!((place.told_by, affinity.node(&place)), ("tree", Some(1)));
+        assert_eq!(affinity.place(DrcIndex(0x1000_0000), None), None);
+        assert!(affinity.take_named(CORE, &value(&[2, 0])).is_err());
     }
 
     #[test]

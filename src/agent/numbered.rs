@@ -109,9 +109,7 @@ impl<M: Machine> Numbered<M> {
         self.number();
         loop {
             self.machine.pause(hold::between_looks(&self.machine));
-            if self.claims.is_due(&self.machine) {
-                self.number();
-                self.claims.accept(&mut self.machine);
+            if self.accept_what_is_due() {
                 return None;
             }
             if self.claims.hear() {
@@ -121,6 +119,16 @@ impl<M: Machine> Numbered<M> {
                 return Some(said);
             }
         }
+    }
+
+    /// Accepts an interrupt that has come; whether one has.
+    fn accept_what_is_due(&mut self) -> bool {
+        let due = self.claims.is_due(&self.machine);
+        if due {
+            self.number();
+            self.claims.accept(&mut self.machine);
+        }
+        due
     }
 
     fn number(&mut self) {
@@ -202,10 +210,7 @@ impl<M: Machine> Clock for Numbered<M> {
         // Ceding is a call like any other: the host can step in before it.
         self.number();
         self.machine.pause(ticks);
-        if self.claims.is_due(&self.machine) {
-            self.number();
-            self.claims.accept(&mut self.machine);
-        }
+        self.accept_what_is_due();
     }
 }
 

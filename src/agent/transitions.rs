@@ -6,15 +6,11 @@
 use super::guest::{Chapter, Guest};
 use crate::hotplug::transitions::{Ask, Call, Found, Tour};
 use crate::log::Record;
-use crate::machine::{Clock, Machine};
+use crate::machine::Machine;
 use crate::papr::connector::WorkArea;
 use crate::papr::drc::{DrcIndex, DrcKind};
-use crate::papr::status::Status;
 use alloc::string::ToString;
 use alloc::vec::Vec;
-
-/// The most calls of configure-connector in a row: no fragment is that long.
-const STEPS_MOST: u32 = 100_000;
 
 /// What a tour came to.
 #[derive(Default)]
@@ -88,21 +84,7 @@ impl<M: Machine> Guest<M> {
                 let (rc, sense) = self.must(|guest| guest.rtas().sensor(sensor, index))?;
                 Found::Sense(rc, sense)
             }
-            Call::Configure => Found::Status(self.configure_to_the_end(index)?),
+            Call::Configure => Found::Status(self.run_configure(index)?.0),
         })
-    }
-
-    fn configure_to_the_end(&mut self, index: DrcIndex) -> Chapter<Status> {
-        let mut area = WorkArea::new(index);
-        let mut rc = Status::SUCCESS;
-        for _ in 0..STEPS_MOST {
-            rc = self.must(|guest| guest.rtas().configure_connector(&mut area))?;
-            match rc.retry_after_ms() {
-                Some(ms) => self.machine.sleep_ms(ms),
-                None if rc.0 > 0 => {}
-                None => break,
-            }
-        }
-        Ok(rc)
     }
 }

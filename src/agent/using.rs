@@ -10,7 +10,7 @@ use super::resources::memory;
 use super::resources::pmem::{Device, Trial, Unit};
 use super::station::Station;
 use crate::log::{Hex, Record, Severity};
-use crate::machine::Machine;
+use crate::machine::{Machine, MemoryRange};
 use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -85,8 +85,10 @@ impl<M: Machine> Guest<M> {
     /// # Errors
     /// In words, why it does not work, as it should not.
     pub(super) fn touch(&mut self, errand: &Errand) -> Result<(), String> {
-        if errand.kind == DrcKind::LMB {
-            return self.touch_memory(errand.index);
+        match errand.kind {
+            DrcKind::LMB => return self.touch_memory(errand.index),
+            DrcKind::PHB => return self.touch_phb(errand.index),
+            _ => {}
         }
         self.make_use(errand)?;
         // What does not stop is in the log, and nobody else's.
@@ -94,16 +96,23 @@ impl<M: Machine> Guest<M> {
         Ok(())
     }
 
+    /// Reads a block at its start, and where that gives something looks whether it still holds what was written.
     fn touch_memory(&mut self, drc: DrcIndex) -> Result<(), String> {
+        const HOME: &str = "that is where the guest lives";
         let range = self.facts.blocks.range(drc).ok_or("the tree does not say where this block is")?;
-        let address = range.base;
-        let read = self.machine.bare().touch(address).ok_or("that is where the guest lives")?;
-        self.say(&Record::Touch { drc, address: Hex(address), value: read.map(Hex) });
-        read.map(drop).ok_or_else(|| "reading it raises an exception".to_string())
+        let read = self.machine.bare().touch(range.base).ok_or(HOME)?;
+        self.say(&Record::Touch { drc, address: Hex(range.base), value: read.map(Hex) });
+        if read.is_none() {
+            return Err("reading it raises an exception".to_string());
+        }
+        let page = self.arguments.memtest.stride().ok_or("it can be read; nothing had been written")?;
+        let first = MemoryRange { size: page.min(range.size), ..range };
+        let report = self.machine.bare().check_pages(first, page).ok_or(HOME)?;
+        if report.bad == 0 { Ok(()) } else { Err("it can be read, but what was written is gone".to_string()) }
     }
 
     /// Says where the resource is near, where anything tells.
-    fn say_where(&mut self, errand: &Errand) {
+    pub(super) fn say_where(&mut self, errand: &Errand) {
         let affinity = &self.facts.affinity;
         if let Some(place) = affinity.place(errand.index, errand.fragment.as_ref()) {
             let record = affinity.record_of(errand.index, &place);

@@ -4,11 +4,13 @@ use crate::agent::connectors::Errand;
 use crate::agent::guest::{Chapter, Guest};
 use crate::agent::numbered::Numbered;
 use crate::agent::resources::pci::Function;
+use crate::agent::resources::pci::config::Config;
 use crate::agent::resources::phb::{Expected, Phb, Standing, connectors_of};
 use crate::log::{Hex, Learned, Outcome, Record, Request, Severity};
 use crate::machine::Machine;
 use crate::openfirmware::tree::Connector;
 use crate::papr::drc::{DrcIndex, DrcKind};
+use crate::papr::pci::{Address, Width, register};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -91,6 +93,16 @@ impl<M: Machine> Guest<M> {
             });
         }
         Ok(())
+    }
+
+    /// Reads the configuration space behind a host bridge that was given back. A function that is not there is refused
+    /// in the same way, so only a read that works tells of a bridge that is still there.
+    pub(super) fn touch_phb(&mut self, index: DrcIndex) -> Result<(), String> {
+        let phb = self.facts.phbs.iter().find(|phb| phb.drc == Some(index));
+        let phb = phb.ok_or("nothing says what this host bridge is")?;
+        let (buid, address) = (phb.buid, Address::new(phb.buses.0, 0, 0).ok_or("it has no bus")?);
+        let mut config = Config { machine: &mut self.machine, tokens: &self.tokens, buid, address };
+        config.read(register::ID, Width::Word).map(drop)
     }
 
     fn know_slots(&mut self, connectors: &[Connector]) {

@@ -1,5 +1,7 @@
 //! Manners, tried against the model of the hypervisor's half.
 
+mod events;
+
 use super::{Conduct, Manner, Move, Policy};
 use crate::hotplug::State;
 use crate::hotplug::connector::tests::{Bench, CORE, EACH, LMB, PCI, states};

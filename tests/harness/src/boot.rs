@@ -1,6 +1,6 @@
 //! What `paprika boot` does: the guest stays, the console is the terminal, and a person plugs by hand.
 
-use crate::device::{FreeCore, LMB_BYTES, free_core};
+use crate::device::{CORE_LIST, FreeCore, LMB_BYTES, free_core};
 use crate::machine::Machine;
 use crate::out::say;
 use crate::qemu::command::{Ends, Setup, for_shell};
@@ -46,7 +46,7 @@ pub fn boot(setup: &Setup, limit: Option<Duration>) -> Result<Exit, Stop> {
 fn ask_for_core(setup: &Setup) -> Result<Option<FreeCore>, Stop> {
     let quiet = Setup { keep: false, ..setup.clone() };
     let mut machine = Machine::launch(&quiet, Instant::now() + PROBE_LIMIT, Box::new(|_| {}))?;
-    let slots = machine.execute("query-hotpluggable-cpus", json!({}))?;
+    let slots = machine.execute(CORE_LIST, json!({}))?;
     Ok(free_core(&slots))
 }
 

@@ -7,7 +7,7 @@ use crate::device::Kind;
 use crate::qemu::process::Exit;
 use crate::qmp::Event;
 use crate::scenario::{Plugged, Stage, is_deletion};
-use crate::trace::{Held, Life, is_gone};
+use crate::trace::{Held, Life, lives};
 use crate::transcript::{Line, Transcript};
 use crate::verdict::{Class, Finding, Verdict};
 use paprika::log::{Damage, Learned, Outcome, Record, Request, Verdict as GuestVerdict};
@@ -48,27 +48,28 @@ pub fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
 
 /// Everything about one device, as far as it has come.
 pub fn of_device(device: &Plugged, evidence: &Evidence<'_>) -> Vec<Finding> {
+    // Each connector asks for all that was said and traced: that is read once, as a device may have dozens of them.
+    let said: Vec<Record<'_>> = device.entries(evidence.transcript).map(|entry| entry.record).collect();
+    let lives = lives(evidence.trace);
     let mut findings = Vec::new();
     if device.stage >= Stage::Answered {
         for &connector in &device.connectors {
-            findings.push(exactly_once(device, connector, evidence.transcript));
-            findings.push(ended(device, connector, evidence.transcript, Request::Add, Outcome::Taken));
-            findings.push(used(device, connector, evidence.transcript));
-            findings.extend(traced(device, connector, evidence.trace));
+            findings.push(exactly_once(device, connector, &said));
+            findings.push(ended(device, connector, &said, Request::Add, Outcome::Taken));
+            findings.push(used(device, connector, &said));
+            findings.extend(lives.as_ref().map(|lives| traced(device, connector, lives.get(&connector))));
         }
     }
     if device.stage >= Stage::AskedBack {
         // A run that stopped here is not asked for an answer that it did not wait for.
         let answered = |connector| {
-            let mut ended = device.entries(evidence.transcript).map(|entry| entry.record);
-            ended.any(|record| {
-                matches!(record, Record::Done { drc, request: Request::Remove, .. } if drc == connector)
+            said.iter().any(|record| {
+                matches!(record, Record::Done { drc, request: Request::Remove, .. } if *drc == connector)
             })
         };
         for &connector in &device.connectors {
             if device.stage >= Stage::GivenBack || answered(connector) {
-                let log = evidence.transcript;
-                findings.push(ended(device, connector, log, Request::Remove, Outcome::Released));
+                findings.push(ended(device, connector, &said, Request::Remove, Outcome::Released));
             }
         }
     }
@@ -111,9 +112,9 @@ pub fn is_lacking(words: &str) -> bool {
     LACKS.iter().any(|lack| words.contains(lack))
 }
 
-fn learned(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Vec<Learned> {
-    let begins = device.entries(transcript).filter_map(|entry| match entry.record {
-        Record::Begin { drc, request: Request::Add, learned, .. } if drc == connector => Some(learned),
+fn learned(connector: DrcIndex, said: &[Record<'_>]) -> Vec<Learned> {
+    let begins = said.iter().filter_map(|record| match record {
+        Record::Begin { drc, request: Request::Add, learned, .. } if *drc == connector => Some(*learned),
         _ => None,
     });
     begins.collect()
@@ -127,8 +128,8 @@ fn check(property: &'static str, device: &Plugged, problem: Option<String>) -> F
 }
 
 /// By the tree or by an event, not by both, not by neither.
-fn exactly_once(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Finding {
-    let ways = learned(device, connector, transcript);
+fn exactly_once(device: &Plugged, connector: DrcIndex, said: &[Record<'_>]) -> Finding {
+    let ways = learned(connector, said);
     let problem = match ways[..] {
         [_] => None,
         [] => Some(format!("{connector} never reached the guest: lost")),
@@ -144,19 +145,16 @@ fn exactly_once(device: &Plugged, connector: DrcIndex, transcript: &Transcript) 
 fn ended(
     device: &Plugged,
     connector: DrcIndex,
-    transcript: &Transcript,
+    said: &[Record<'_>],
     asked: Request,
     wanted: Outcome,
 ) -> Finding {
-    let last = device
-        .entries(transcript)
-        .filter_map(|entry| match entry.record {
-            Record::Done { drc, request, outcome, reason, .. } if drc == connector && request == asked => {
-                Some((outcome, reason.to_string()))
-            }
-            _ => None,
-        })
-        .last();
+    let last = said.iter().rev().find_map(|record| match record {
+        Record::Done { drc, request, outcome, reason, .. } if *drc == connector && *request == asked => {
+            Some((*outcome, reason))
+        }
+        _ => None,
+    });
     let property = match asked {
         Request::Add => "is taken",
         Request::Remove => "is given back",
@@ -170,11 +168,11 @@ fn ended(
 }
 
 /// It did what a device of its kind is there for.
-fn used(device: &Plugged, connector: DrcIndex, transcript: &Transcript) -> Finding {
+fn used(device: &Plugged, connector: DrcIndex, said: &[Record<'_>]) -> Finding {
     let mut seen = false;
     let mut problem = None;
-    for entry in device.entries(transcript) {
-        match using(&entry.record, connector) {
+    for record in said {
+        match using(record, connector) {
             Using::Nothing => {}
             Using::Works => seen = true,
             Using::Fails(what) => problem = Some(format!("{connector}: {what}")),
@@ -226,15 +224,11 @@ fn using(record: &Record<'_>, connector: DrcIndex) -> Using {
 }
 
 /// QEMU's trace agrees that the guest has it, and in the end that it has not; nothing is concluded where there is no trace.
-fn traced(device: &Plugged, connector: DrcIndex, trace: &str) -> Option<Finding> {
-    let life = Life::of(trace, connector)?;
+fn traced(device: &Plugged, connector: DrcIndex, life: Option<&Life>) -> Finding {
+    let life = life.copied().unwrap_or_default();
     let gone = device.stage >= Stage::GivenBack;
     // What a connector holds in the end is about the last device on it, and it may go away itself.
-    let holds = if gone && (device.until.is_some() || is_gone(trace, connector)) {
-        Held::Nothing
-    } else {
-        life.holds
-    };
+    let holds = if gone && (device.until.is_some() || life.gone) { Held::Nothing } else { life.holds };
     let problem = match (life.configured, holds) {
         (0, _) => Some("it was never configured"),
         (_, Held::Nothing) if device.stage < Stage::AskedBack => Some("it holds no device"),
@@ -243,7 +237,7 @@ fn traced(device: &Plugged, connector: DrcIndex, trace: &str) -> Option<Finding>
         _ => None,
     };
     let problem = problem.map(|problem| format!("{connector}: QEMU's trace says that {problem}"));
-    Some(check("agrees with QEMU's trace", device, problem))
+    check("agrees with QEMU's trace", device, problem)
 }
 
 fn is_deleted(device: &Plugged, events: &[Event]) -> bool {

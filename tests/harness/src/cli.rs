@@ -1,5 +1,6 @@
 //! The command line of `paprika`.
 
+mod answers;
 mod race;
 mod transitions;
 
@@ -80,6 +81,9 @@ The exact QEMU command is printed first, and commands to type into the monitor t
     /// Makes every call about a connector from every state, and prints what comes of it: tables, or a diagram
     #[command(after_help = transitions::AFTER_HELP)]
     Transitions(transitions::TransitionsOptions),
+    /// Answers the questions about hotplug on pseries, each with what was measured on this QEMU
+    #[command(after_help = answers::AFTER_HELP)]
+    Answers(answers::AnswersOptions),
 }
 
 /// What is plugged.
@@ -111,12 +115,27 @@ fn kinds(text: &str) -> Result<Kinds, String> {
     Ok(Kinds(kinds))
 }
 
+/// How much is done side by side.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Jobs {
+    /// How many boots at a time; as many as there are processors where it is not given
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    jobs: Option<u16>,
+}
+
+impl Jobs {
+    fn count(self) -> usize {
+        let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.map_or_else(processors, usize::from)
+    }
+}
+
 /// How to set up the machine.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The qemu-system-ppc64 to start: a path, or a name on the PATH
+    /// The qemu-system-ppc64 to start: a path, or a name on the PATH; `race` and `transitions` compare several
     #[arg(long, value_name = "PROGRAM")]
-    pub qemu: Option<PathBuf>,
+    pub qemu: Vec<PathBuf>,
     /// The firmware that starts the guest
     #[arg(long, value_enum, default_value_t)]
     pub firmware: Firmware,
@@ -148,7 +167,32 @@ pub struct Options {
 }
 
 impl Options {
+    /// The machine, for a command that takes one QEMU.
     fn setup(&self) -> anyhow::Result<Setup> {
+        let mut setups = self.setups()?;
+        match setups.pop() {
+            Some(setup) if setups.is_empty() => Ok(setup),
+            _ => anyhow::bail!("this command takes one `--qemu`; `race` and `transitions` compare several"),
+        }
+    }
+
+    /// The machine with each QEMU; with the one that is found where none was named.
+    fn setups(&self) -> anyhow::Result<Vec<Setup>> {
+        if self.qemu.is_empty() {
+            return Ok(vec![self.setup_with(None)?]);
+        }
+        self.qemu.iter().map(|program| self.setup_with(Some(program))).collect()
+    }
+
+    /// How long a run under this firmware may take.
+    fn limit(&self, firmware: Firmware) -> Duration {
+        Duration::from_secs(self.timeout.unwrap_or(match firmware {
+            Firmware::Vof => VOF_LIMIT,
+            Firmware::Slof => SLOF_LIMIT,
+        }))
+    }
+
+    fn setup_with(&self, qemu: Option<&Path>) -> anyhow::Result<Setup> {
         let setup = Setup {
             firmware: self.firmware,
             machine: self.machine.clone(),
@@ -157,10 +201,7 @@ impl Options {
             append: self.append.clone(),
             trace: self.trace.clone(),
             keep: self.keep,
-            ..Setup::new(
-                Qemu::find(self.qemu.as_deref())?,
-                self.payload.clone().unwrap_or_else(default_payload),
-            )
+            ..Setup::new(Qemu::find(qemu)?, self.payload.clone().unwrap_or_else(default_payload))
         };
         setup.check()?;
         Ok(setup)
@@ -182,6 +223,7 @@ pub fn main() -> u8 {
         Command::Boot(options) => boot(options),
         Command::Race(options) => race::race(options),
         Command::Transitions(options) => transitions::transitions(options),
+        Command::Answers(options) => answers::answers(options),
     });
     let status = result.unwrap_or_else(|error| {
         eprintln!("paprika: {error:#}");
@@ -212,15 +254,12 @@ fn run(RunOptions { kinds, machine: options }: &RunOptions) -> anyhow::Result<u8
     }
     let mut setup = options.setup()?;
     setup.append.push(HOLDS.to_owned());
-    let limit = options.timeout.unwrap_or(match options.firmware {
-        Firmware::Vof => VOF_LIMIT,
-        Firmware::Slof => SLOF_LIMIT,
-    });
+    let limit = options.limit(options.firmware);
     let colour = Colour::of_stdout();
     let mut show = Show::new(colour);
     let watcher = Box::new(move |sight: Sight<'_>| show.print(sight));
     say!("{} with {}, {}", setup.qemu.banner, setup.firmware, setup.payload.display());
-    let mut machine = Machine::launch(&setup, Instant::now() + Duration::from_secs(limit), watcher)?;
+    let mut machine = Machine::launch(&setup, Instant::now() + limit, watcher)?;
     let outcome = scenario::run(&mut machine, &kinds.0);
     say!("{}", report(&outcome, machine.transcript(), colour));
     if setup.keep {

@@ -1,4 +1,7 @@
 //! Known defects of released QEMUs: a run that meets one is no news, and no failure.
+//!
+//! A defect is tied to what the host does when it shows, so every scenario that does that is expected to meet it. Each has
+//! its finding in FINDINGS.md, with the command that shows it; a test holds the two against each other.
 
 use crate::device::Kind;
 use crate::qemu::Version;
@@ -23,11 +26,13 @@ pub enum Step {
     UnplugNvdimm,
     /// Plugging a DIMM, or resetting, after a core went away.
     AfterCore,
+    /// Plugging more cores than `maxcpus` has room for, counted with those that went away.
+    PlugBeyond,
     /// Plugging a PCI function where another one is.
     PlugOnOccupied,
     /// Letting the guest write to memory that can only be read.
     WriteReadOnly,
-    /// Asking once more for a DIMM of which the guest gave a part back and kept a part.
+    /// Asking once more for a DIMM of which some blocks have gone and others have not.
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
@@ -59,9 +64,10 @@ impl fmt::Display for Step {
             Self::UnplugPhb => "unplugging a PCI host bridge",
             Self::UnplugNvdimm => "unplugging an NVDIMM",
             Self::AfterCore => "plugging or resetting after a core went away",
+            Self::PlugBeyond => "plugging more cores than there is room for, those that went away included",
             Self::PlugOnOccupied => "plugging a PCI function where another one is",
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
-            Self::UnplugTorn => "asking for a DIMM of which the guest has given a part back",
+            Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::PowerDown => "powering down",
         })
@@ -71,9 +77,11 @@ impl fmt::Display for Step {
 /// A crash of some QEMUs at some step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Defect {
-    /// The first version that has it.
+    /// Its name, which its finding in FINDINGS.md bears, too.
+    pub id: &'static str,
+    /// The first version in which it was seen.
     pub first: Version,
-    /// The last version that is known to have it.
+    /// The last version in which it was seen; those between are taken to have it.
     pub last: Version,
     /// When QEMU crashes: then, or later, as what is corrupted may be used later.
     pub step: Step,
@@ -83,46 +91,70 @@ pub struct Defect {
     pub reason: &'static str,
 }
 
-impl Defect {
-    const fn always_in(version: Version, step: Step, reason: &'static str) -> Self {
-        Self { certain: true, ..Self::only_in(version, step, reason) }
-    }
+/// Debian's packages: what was at hand.
+const STABLE: Version = Version::new(7, 2, 22);
+const BACKPORT: Version = Version::new(10, 0, 13);
+const NEWEST: Version = Version::new(11, 1, 3);
 
-    const fn only_in(version: Version, step: Step, reason: &'static str) -> Self {
-        Self { first: version, last: version, step, certain: false, reason }
-    }
-}
-
-const OCCUPIED: &str =
-    "aborts in error_setv when a PCI function other than 0 is plugged where another one is";
-const READ_ONLY: &str =
-    "dies of SIGSEGV when a guest writes the metadata of an NVDIMM whose backend is read-only";
-const DOUBLE_FREE: &str =
-    "corrupts its heap when a core is unplugged that was ever started, under TCG; often it aborts at once";
-const AFTER_CORE: &str =
-    "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG";
-
-const TORN_DIMM: &str = "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which the guest has \
-                         given one block back and kept another";
-const DUPLICATE_LIOBN: &str =
-    "aborts when a PCI host bridge is plugged just after one of the same index went away: duplicate LIOBN";
-
-/// The list. A range holds only versions in which the crash was seen.
+/// The list.
 pub const DEFECTS: &[Defect] = &[
-    Defect::only_in(Version::new(10, 0, 13), Step::UnplugCore, DOUBLE_FREE),
-    Defect::only_in(Version::new(7, 2, 22), Step::AfterCore, AFTER_CORE),
-    Defect::only_in(Version::new(10, 0, 2), Step::AfterCore, AFTER_CORE),
-    Defect::only_in(Version::new(10, 0, 13), Step::AfterCore, AFTER_CORE),
-    Defect::always_in(Version::new(7, 2, 22), Step::PlugOnOccupied, OCCUPIED),
-    Defect::always_in(Version::new(10, 0, 13), Step::PlugOnOccupied, OCCUPIED),
-    Defect::always_in(Version::new(11, 1, 3), Step::PlugOnOccupied, OCCUPIED),
-    Defect::always_in(Version::new(7, 2, 22), Step::WriteReadOnly, READ_ONLY),
-    Defect::always_in(Version::new(7, 2, 22), Step::UnplugTorn, TORN_DIMM),
-    Defect::always_in(Version::new(10, 0, 13), Step::UnplugTorn, TORN_DIMM),
-    Defect::always_in(Version::new(11, 1, 3), Step::UnplugTorn, TORN_DIMM),
-    Defect::only_in(Version::new(7, 2, 22), Step::AfterPhb, DUPLICATE_LIOBN),
-    Defect::only_in(Version::new(10, 0, 13), Step::AfterPhb, DUPLICATE_LIOBN),
-    Defect::only_in(Version::new(11, 1, 3), Step::AfterPhb, DUPLICATE_LIOBN),
+    Defect {
+        id: "core-heap",
+        first: BACKPORT,
+        last: BACKPORT,
+        step: Step::UnplugCore,
+        certain: false,
+        reason: "corrupts its heap when a core is unplugged that was ever started, under TCG; often it aborts at once",
+    },
+    Defect {
+        id: "after-core",
+        first: STABLE,
+        last: BACKPORT,
+        step: Step::AfterCore,
+        certain: false,
+        reason: "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG",
+    },
+    Defect {
+        id: "maxcpus-ever",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::PlugBeyond,
+        certain: true,
+        reason: "aborts in tcg_register_thread when more cores were ever plugged than `maxcpus` has room for, under TCG",
+    },
+    Defect {
+        id: "phb-liobn",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::AfterPhb,
+        certain: false,
+        reason: "aborts when a PCI host bridge is plugged just after one of the same index went away: duplicate LIOBN",
+    },
+    Defect {
+        id: "pci-occupied",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::PlugOnOccupied,
+        certain: true,
+        reason: "aborts in error_setv when a PCI function other than 0 is plugged where another one is",
+    },
+    Defect {
+        id: "nvdimm-read-only",
+        first: STABLE,
+        last: STABLE,
+        step: Step::WriteReadOnly,
+        certain: true,
+        reason: "dies of SIGSEGV when a guest writes the metadata of an NVDIMM whose backend is read-only",
+    },
+    Defect {
+        id: "torn-dimm",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::UnplugTorn,
+        certain: true,
+        reason: "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which some blocks have \
+                 gone and others have not",
+    },
 ];
 
 /// The versions in which `H_INT_ESB` was seen to hand out what it has loaded with its bytes in the order of the host.
@@ -137,8 +169,12 @@ pub fn swaps_esb_loads(version: Version) -> bool {
 /// A device that some QEMUs do not let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sticky {
-    /// The version that has it.
-    pub version: Version,
+    /// Its name, which its finding in FINDINGS.md bears, too.
+    pub id: &'static str,
+    /// The first version in which it was seen.
+    pub first: Version,
+    /// The last version in which it was seen; those between are taken to have it.
+    pub last: Version,
     /// The driver of the device.
     pub driver: &'static str,
     /// What happens instead.
@@ -147,7 +183,9 @@ pub struct Sticky {
 
 /// The list of devices that do not go.
 pub const STICKY: &[Sticky] = &[Sticky {
-    version: Version::new(7, 2, 22),
+    id: "xhci-stays",
+    first: STABLE,
+    last: STABLE,
     driver: XHCI,
     reason: "an xHCI controller that was given back leaves its slot, but DEVICE_DELETED never comes",
 }];
@@ -157,7 +195,8 @@ pub const XHCI: &str = "nec-usb-xhci";
 
 /// Why this QEMU does not let a device go.
 pub fn sticky(version: Version, kind: Kind) -> Option<&'static Sticky> {
-    STICKY.iter().find(|sticky| sticky.version == version && kind == Kind::Pci(sticky.driver))
+    let has = |sticky: &&Sticky| (sticky.first..=sticky.last).contains(&version);
+    STICKY.iter().filter(has).find(|sticky| kind == Kind::Pci(sticky.driver))
 }
 
 /// The defect that explains a crash of this QEMU after these steps.
@@ -169,7 +208,35 @@ pub fn explaining(version: Version, steps: &[Step]) -> Option<&'static Defect> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Step, Version, explaining};
+    use super::{DEFECTS, STICKY, Step, Version, explaining};
+
+    const FINDINGS: &str = include_str!("../../../FINDINGS.md");
+
+    /// The findings that name a defect of the lists, by its name.
+    fn known() -> Vec<(&'static str, &'static str)> {
+        let sections = FINDINGS.split("\n### ");
+        sections
+            .filter_map(|text| Some((text.split_once("Known as `")?.1.split_once('`')?.0, text)))
+            .collect()
+    }
+
+    #[test]
+    fn every_defect_has_its_finding_with_its_versions_and_a_command() {
+        let defects = DEFECTS.iter().map(|defect| (defect.id, defect.first, defect.last));
+        let all: Vec<_> =
+            defects.chain(STICKY.iter().map(|sticky| (sticky.id, sticky.first, sticky.last))).collect();
+        for (id, first, last) in &all {
+            let findings: Vec<_> = known().into_iter().filter(|(name, _)| name == id).collect();
+            let [(_, text)] = findings[..] else { panic!("{} findings are known as {id}", findings.len()) };
+            for version in [first, last] {
+                assert!(text.contains(&version.to_string()), "{id}: nothing of {version}");
+            }
+            assert!(text.contains("```\n"), "{id}: no command shows it");
+        }
+        for (name, _) in known() {
+            assert!(all.iter().any(|(id, ..)| *id == name), "{name} is on no list");
+        }
+    }
 
     #[test]
     fn a_crash_is_expected_only_of_that_version_from_that_step_on() {

@@ -9,7 +9,7 @@ mod listing;
 
 pub use family::Family;
 pub use finding::{CONNECTORS, FreeCore, connectors, free_core};
-pub use listing::listed;
+pub use listing::{PERIPHERAL, id_of, listed, of_cores, of_memory};
 
 use crate::machine::Machine;
 use crate::qemu::command::object_add_is_flat;
@@ -66,6 +66,14 @@ impl Kind {
             Self::Phb => DrcKind::PHB,
             Self::Nvdimm(_) => DrcKind::PMEM,
         }
+    }
+
+    /// Whether a guest that un-isolates what it is asked for tells the platform that it keeps it. That is so for logical
+    /// connectors; those of PCI functions have no such meaning, and the request stays open.
+    ///
+    /// Ref: QEMU hw/ppc/spapr_drc.c (drc_unisolate_logical, drc_unisolate_physical)
+    pub const fn can_be_refused(self) -> bool {
+        !matches!(self, Self::Pci(_))
     }
 
     /// The command of QMP that lists such devices by their ids, where there is one.

@@ -8,11 +8,13 @@
 //! | [`trace`] | the third witness: QEMU's own trace |
 //! | [`timeline`] | all of them on one line of time |
 //! | [`machine`] | one running QEMU with its witnesses, and waiting for what they say |
+//! | [`qtest`] | a third hand: memory and RTAS behind the guest's back |
 //! | [`device`] | what can be plugged, and how |
 //! | [`scenario`] | what `paprika run` does, step by step |
 //! | [`checks`], [`verdict`], [`defects`] | what must hold afterwards, and what it means when it does not |
 //! | [`render`] | all of it, for people |
 //! | [`race`] | `paprika race`: many short runs, each with a device at an exact place |
+//! | [`answers`] | `paprika answers`: each question that there is, with what was measured |
 //! | [`transitions`] | `paprika transitions`: the connectors' state machine, measured and drawn |
 //! | [`boot`] | what `paprika boot` does |
 //! | [`out`] | standard output, which can fail |
@@ -24,6 +26,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod answers;
 pub mod boot;
 pub mod checks;
 pub mod cli;
@@ -35,6 +38,7 @@ pub mod machine;
 pub mod out;
 pub mod qemu;
 pub mod qmp;
+pub mod qtest;
 pub mod race;
 mod readiness;
 pub mod render;

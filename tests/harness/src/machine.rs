@@ -212,6 +212,12 @@ impl Machine {
         self.wait_for_record(&format!("the answer to `{line}`"), from, heard)
     }
 
+    /// Resets the machine.
+    pub fn reset(&mut self) -> Result<(), Stop> {
+        self.tell("system_reset");
+        self.execute("system_reset", json!({})).map(drop)
+    }
+
     /// Says a line to the guest.
     pub fn say(&mut self, line: &str) -> Result<(), Stop> {
         self.tell(&format!("says `{line}` to the guest"));

@@ -3,6 +3,7 @@
 pub mod backtrace;
 pub mod command;
 pub mod process;
+pub mod several;
 
 use process::Process;
 use std::ffi::OsStr;

@@ -42,6 +42,17 @@ impl Colour {
         if wanted && std::io::stdout().is_terminal() { Self::On } else { Self::Off }
     }
 
+    /// A verdict in its colour.
+    pub(crate) fn verdict(self, verdict: Verdict) -> String {
+        self.paint(verdict_tone(verdict), verdict.word())
+    }
+
+    /// A text of which the verdict that it begins with is in its colour.
+    fn beginning(self, text: &str) -> String {
+        let (word, rest) = text.split_at(text.find(' ').unwrap_or(text.len()));
+        Verdict::named(word).map_or_else(|| text.to_owned(), |verdict| self.verdict(verdict) + rest)
+    }
+
     fn paint(self, tone: Tone, text: &str) -> String {
         let code = match tone {
             Tone::Plain => return text.to_owned(),
@@ -177,11 +188,19 @@ fn told(event: &Event) -> String {
 
 /// A table with columns as wide as they need to be.
 pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    table_of_verdicts(rows, Colour::Off)
+}
+
+/// The same; a cell that begins with a verdict has it in its colour.
+pub(crate) fn table_of_verdicts(rows: &[Vec<String>], colour: Colour) -> String {
     let width =
         |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let mut text = String::new();
     for row in rows {
-        let cells = row.iter().enumerate().map(|(at, cell)| format!("{cell:<0$}", width(at).unwrap_or(0)));
+        let cells = row
+            .iter()
+            .enumerate()
+            .map(|(at, cell)| colour.beginning(&format!("{cell:<0$}", width(at).unwrap_or(0))));
         let line = cells.collect::<Vec<_>>().join("  ");
         let _ = writeln!(text, "  {}", line.trim_end());
     }

@@ -18,6 +18,7 @@ use outcome::{expect_sticky, outcome};
 use paprika::log::{Entry, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Where the guest holds for us, as it is told with its boot arguments.
@@ -297,15 +298,19 @@ pub fn power_down(machine: &mut Machine) -> Result<(), Stop> {
 
 /// Waits until the guest is through with every connector of a device, whatever came of it.
 fn wait_until_done(machine: &mut Machine, device: &Plugged, from: Mark, asked: Request) -> Result<(), Stop> {
-    for &connector in &device.connectors {
-        let what = format!("`done` for {} ({asked} {connector})", device.id);
-        machine.wait_for_record(&what, from, |record| is_done(record, connector, asked))?;
-    }
-    Ok(())
-}
-
-fn is_done(record: &Record<'_>, connector: DrcIndex, asked: Request) -> bool {
-    matches!(record, Record::Done { drc, request, .. } if *drc == connector && *request == asked)
+    let mut from = from;
+    let mut open: BTreeSet<DrcIndex> = device.connectors.iter().copied().collect();
+    let what = format!("`done` for every connector of {} ({asked})", device.id);
+    machine.wait(&what, |machine| {
+        for entry in machine.transcript().entries_since(from) {
+            match entry.record {
+                Record::Done { drc, request, .. } if request == asked => open.remove(&drc),
+                _ => false,
+            };
+        }
+        from = machine.transcript().mark();
+        open.is_empty().then_some(())
+    })
 }
 
 /// Whether QEMU says with this event that a device is gone. For the parts of a device it says so without an id.

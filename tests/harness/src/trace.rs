@@ -5,7 +5,7 @@
 
 mod life;
 
-pub use life::{Held, Life};
+pub use life::{Held, Life, lives};
 
 use paprika::papr::drc::DrcIndex;
 use std::time::Duration;
@@ -96,15 +96,9 @@ pub fn events(log: &str) -> impl Iterator<Item = TraceEvent<'_>> {
     log.lines().filter_map(TraceEvent::parse)
 }
 
-/// Whether a connector went away itself, with the bridge that had it: that is the last that is told of it.
-pub fn is_gone(log: &str, connector: DrcIndex) -> bool {
-    let last = events(log).filter(|event| event.connector() == Some(connector)).last();
-    last.is_some_and(|event| event.name == "spapr_drc_unrealize")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{TraceEvent, events, is_gone, is_telling, since_1970};
+    use super::{TraceEvent, events, is_telling, since_1970};
     use paprika::papr::drc::DrcIndex;
 
     #[test]
@@ -148,18 +142,6 @@ mod tests {
         {
             assert_eq!(since_1970(odd), None, "{odd}");
         }
-    }
-
-    #[test]
-    fn a_connector_goes_with_its_bridge_and_may_come_again() {
-        let line = |event: &str| {
-            format!("1@2.3:spapr_drc_{event} drc: 0x40010000\n1@2.3:spapr_drc_reset drc: 0x1\n")
-        };
-        let told = |events: &[&str]| {
-            is_gone(&events.iter().map(|event| line(event)).collect::<String>(), DrcIndex(0x4001_0000))
-        };
-        assert!(told(&["realize", "attach", "unrealize"]));
-        assert!(!told(&["realize", "unrealize", "realize"]) && !told(&["realize"]) && !told(&[]));
     }
 
     #[test]

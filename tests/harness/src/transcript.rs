@@ -149,6 +149,13 @@ impl Transcript {
         Mark(self.lines.iter().rposition(|line| line.boot != self.boots).map_or(0, |before| before + 1))
     }
 
+    /// Where the boot begins to which what was said just before a place belongs.
+    pub fn boot_before(&self, mark: Mark) -> Mark {
+        let said = self.lines.get(..mark.0).unwrap_or(&self.lines);
+        let boot = said.last().map(|line| line.boot);
+        Mark(said.iter().rposition(|line| Some(line.boot) != boot).map_or(0, |before| before + 1))
+    }
+
     /// The records from a place on, in order, up to another.
     pub fn entries_between(&self, from: Mark, until: Option<Mark>) -> impl Iterator<Item = Entry<'_>> {
         let end = until.map_or(self.lines.len(), |until| until.0.min(self.lines.len()));

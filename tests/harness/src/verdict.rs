@@ -38,6 +38,21 @@ impl Verdict {
         }
     }
 
+    /// The verdict of this word.
+    pub fn named(word: &str) -> Option<Self> {
+        let all = [
+            Self::Pass,
+            Self::ExpectedFail,
+            Self::Skip,
+            Self::UnexpectedPass,
+            Self::Fail,
+            Self::Error,
+            Self::TimedOut,
+            Self::Crash,
+        ];
+        all.into_iter().find(|verdict| verdict.word() == word)
+    }
+
     /// With what status a program that comes to this verdict ends.
     pub const fn exit_status(self) -> u8 {
         match self {
@@ -69,6 +84,8 @@ pub struct Finding {
     pub detail: String,
     /// What kind of failure it is, where it is one of those that people talk of.
     pub class: Option<Class>,
+    /// The known defect that it is, by its id.
+    pub defect: Option<&'static str>,
 }
 
 /// The ways in which a hypervisor fails a guest.
@@ -107,7 +124,7 @@ impl fmt::Display for Class {
 impl Finding {
     /// The property held.
     pub fn pass(property: &'static str, subject: impl Into<String>) -> Self {
-        Self { property, subject: subject.into(), verdict: Verdict::Pass, detail: String::new(), class: None }
+        Self::other(property, subject, Verdict::Pass, "")
     }
 
     /// It came out otherwise, for a reason.
@@ -117,7 +134,8 @@ impl Finding {
         verdict: Verdict,
         detail: impl Into<String>,
     ) -> Self {
-        Self { property, subject: subject.into(), verdict, detail: detail.into(), class: None }
+        let (subject, detail) = (subject.into(), detail.into());
+        Self { property, subject, verdict, detail, class: None, defect: None }
     }
 
     /// The hypervisor broke the property, in this way.
@@ -129,6 +147,16 @@ impl Finding {
     ) -> Self {
         Self { class: Some(class), ..Self::other(property, subject, Verdict::Fail, detail) }
     }
+
+    /// A known defect, which showed itself or did not.
+    pub fn defect(
+        id: &'static str,
+        subject: impl Into<String>,
+        verdict: Verdict,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { defect: Some(id), ..Self::other("known defect", subject, verdict, detail) }
+    }
 }
 
 impl fmt::Display for Finding {
@@ -136,6 +164,9 @@ impl fmt::Display for Finding {
         write!(f, "{}: {}: {}", self.verdict, self.subject, self.property)?;
         if let Some(class) = self.class {
             write!(f, " ({class})")?;
+        }
+        if let Some(defect) = self.defect {
+            write!(f, " ({defect})")?;
         }
         if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
     }
@@ -197,6 +228,7 @@ mod tests {
         ];
         for (verdict, status) in statuses {
             assert_eq!(verdict.exit_status(), status, "{verdict}");
+            assert_eq!(Verdict::named(verdict.word()), Some(verdict));
         }
     }
 }

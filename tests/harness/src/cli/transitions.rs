@@ -1,13 +1,12 @@
 //! `paprika transitions`: the state machine of the connectors, as measured.
 
-use super::{Kinds, Options, VOF_LIMIT, interrupted_or, kinds};
+use super::{Kinds, Options, interrupted_or, kinds};
 use crate::machine::Machine;
 use crate::out::say;
-use crate::qemu::Qemu;
+use crate::qemu::command::Firmware;
 use crate::transitions::{MEASURE, Measured, dot, measure, mermaid, text};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What is measured, and how it is drawn.
 #[derive(Args, Clone, Debug)]
@@ -18,9 +17,6 @@ pub struct TransitionsOptions {
     /// The form
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// Another qemu-system-ppc64, to be compared with the first; may be given more than once
-    #[arg(long, value_name = "PROGRAM")]
-    pub against: Vec<PathBuf>,
     /// How to set up the machine.
     #[command(flatten)]
     pub machine: Options,
@@ -47,18 +43,15 @@ belongs to no connector. What a correct hypervisor does not answer is marked wit
 
   paprika transitions --kinds memory                  the table of memory blocks
   paprika transitions --format dot | dot -Tsvg        the diagram
-  paprika transitions --against ./build/qemu-system-ppc64";
+  paprika transitions --qemu qemu-system-ppc64 --qemu ./build/qemu-system-ppc64";
 
 /// Does it; the exit status.
 pub(super) fn transitions(options: &TransitionsOptions) -> anyhow::Result<u8> {
-    let first = options.machine.setup()?;
     let mut all = Vec::new();
-    let others = options.against.iter().map(|program| Qemu::find(Some(program)));
-    for qemu in std::iter::once(Ok(first.qemu.clone())).chain(others) {
-        let mut setup = first.clone();
-        setup.qemu = qemu?;
+    for mut setup in options.machine.setups()? {
         setup.append.push(MEASURE.to_owned());
-        let limit = Duration::from_secs(options.machine.timeout.unwrap_or(VOF_LIMIT));
+        // A table takes a second or two; SLOF does not need its longer limit for that.
+        let limit = options.machine.limit(Firmware::Vof);
         let mut machine = Machine::launch(&setup, Instant::now() + limit, Box::new(|_| {}))?;
         all.push(measure(&mut machine, &options.kinds.0, setup.qemu.banner.clone())?);
     }

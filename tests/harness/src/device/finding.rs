@@ -1,6 +1,6 @@
 //! What there is: which cores and which host bridges are free, and which connectors a device hangs on.
 
-use super::Kind;
+use super::{Kind, PERIPHERAL};
 use crate::machine::Machine;
 use crate::qmp::QmpError;
 use crate::stop::Stop;
@@ -71,7 +71,7 @@ fn attached(trace: &str, kind: DrcKind) -> Vec<DrcIndex> {
 
 /// The connectors whose device is the one with this id, as QMP says.
 fn holding(machine: &mut Machine, id: &str, kind: Kind) -> Result<Vec<DrcIndex>, Stop> {
-    let path = format!("/machine/peripheral/{id}");
+    let path = format!("{PERIPHERAL}/{id}");
     let slot = if let Kind::Pci(_) = kind { Some(slot(machine, &path)?) } else { None };
     let mut found = Vec::new();
     for index in of_kind(machine, kind.connector())? {

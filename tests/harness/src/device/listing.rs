@@ -1,19 +1,19 @@
 //! Listing: which devices QEMU has, by what each of its lists says.
 
-use super::HOST_BRIDGE;
+use super::{CORE_LIST, HOST_BRIDGE, MEMORY_LIST};
 use crate::machine::Machine;
 use crate::stop::Stop;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// Where QEMU keeps the devices that were given an id.
-const PERIPHERAL: &str = "/machine/peripheral";
+pub const PERIPHERAL: &str = "/machine/peripheral";
 
 /// The ids of the devices that QMP lists. Memory, cores and PCI functions have lists of their own; host bridges have
 /// none that gives their ids, so that they are looked for among all objects.
 pub fn listed(machine: &mut Machine) -> Result<BTreeSet<String>, Stop> {
-    let memory = machine.execute("query-memory-devices", json!({}))?;
-    let cores = machine.execute("query-hotpluggable-cpus", json!({}))?;
+    let memory = machine.execute(MEMORY_LIST, json!({}))?;
+    let cores = machine.execute(CORE_LIST, json!({}))?;
     let functions = machine.execute("query-pci", json!({}))?;
     let objects = machine.execute("qom-list", json!({ "path": PERIPHERAL }))?;
     let mut ids = BTreeSet::new();
@@ -28,14 +28,19 @@ fn entries(answer: &Value) -> impl Iterator<Item = &Value> {
     answer.as_array().into_iter().flatten()
 }
 
-fn of_memory(answer: &Value) -> impl Iterator<Item = String> {
+/// The ids in an answer to [`MEMORY_LIST`].
+pub fn of_memory(answer: &Value) -> impl Iterator<Item = String> {
     entries(answer).filter_map(|device| device.get("data")?.get("id")?.as_str()).map(str::to_owned)
 }
 
-fn of_cores(answer: &Value) -> impl Iterator<Item = String> {
-    let paths = entries(answer).filter_map(|slot| slot.get("qom-path")?.as_str());
-    let below = paths.filter_map(|path| path.strip_prefix(PERIPHERAL)?.strip_prefix('/'));
-    below.map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
+/// The ids in an answer to [`CORE_LIST`].
+pub fn of_cores(answer: &Value) -> impl Iterator<Item = String> {
+    entries(answer).filter_map(|slot| id_of(slot.get("qom-path")?.as_str()?)).map(str::to_owned)
+}
+
+/// The id of the device that an object is, or is a part of.
+pub fn id_of(path: &str) -> Option<&str> {
+    path.strip_prefix(PERIPHERAL)?.strip_prefix('/')?.split('/').next()
 }
 
 /// The functions of every bus, and of the buses behind them.

@@ -25,13 +25,23 @@ pub const DEFAULT_CPUS: &str = "1,maxcpus=8";
 pub const TRACED: &[&str] = &["spapr_drc*", "spapr_cas*", "spapr_ovec*"];
 
 /// Which firmware starts the payload.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Firmware {
     /// QEMU's small one: under a second to the payload.
     #[default]
     Vof,
     /// SLOF, a whole Open Firmware: about five seconds to the payload.
     Slof,
+}
+
+impl Firmware {
+    /// Its name on the command line, and in the names of races and trials.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Vof => "vof",
+            Self::Slof => "slof",
+        }
+    }
 }
 
 impl fmt::Display for Firmware {

@@ -18,6 +18,8 @@ pub enum Action {
     PlugTwice,
     /// Asks twice for the same device.
     UnplugTwice,
+    /// Asks for a device that the guest refuses to give, and again when it is willing.
+    UnplugRefused,
 }
 
 /// What the host does first, in the window: the deeds that an action is made of.
@@ -38,8 +40,15 @@ pub const THIRD: &str = "third";
 
 impl Action {
     /// All of them.
-    pub const ALL: &'static [Self] =
-        &[Self::Plug, Self::Unplug, Self::PlugUnplug, Self::UnplugPlug, Self::PlugTwice, Self::UnplugTwice];
+    pub const ALL: &'static [Self] = &[
+        Self::Plug,
+        Self::Unplug,
+        Self::PlugUnplug,
+        Self::UnplugPlug,
+        Self::PlugTwice,
+        Self::UnplugTwice,
+        Self::UnplugRefused,
+    ];
 
     /// Its name on the command line and in reports.
     pub const fn word(self) -> &'static str {
@@ -50,6 +59,7 @@ impl Action {
             Self::UnplugPlug => "unplug-plug",
             Self::PlugTwice => "plug-twice",
             Self::UnplugTwice => "unplug-twice",
+            Self::UnplugRefused => "unplug-refused",
         }
     }
 
@@ -62,6 +72,7 @@ impl Action {
             Self::UnplugPlug => "the host asks for a device, and plugs another",
             Self::PlugTwice => "the host plugs two devices, one after the other",
             Self::UnplugTwice => "the host asks twice for the same device",
+            Self::UnplugRefused => "the host asks for a device that the guest will not give",
         }
     }
 
@@ -69,11 +80,29 @@ impl Action {
     pub const fn deeds(self) -> &'static [Deed] {
         match self {
             Self::Plug => &[Deed::Plug(SECOND)],
-            Self::Unplug => &[Deed::Unplug(FIRST)],
+            Self::Unplug | Self::UnplugRefused => &[Deed::Unplug(FIRST)],
             Self::PlugUnplug => &[Deed::Plug(SECOND), Deed::Unplug(SECOND)],
             Self::UnplugPlug => &[Deed::Unplug(FIRST), Deed::Plug(SECOND)],
             Self::PlugTwice => &[Deed::Plug(SECOND), Deed::Plug(THIRD)],
             Self::UnplugTwice => &[Deed::Unplug(FIRST), Deed::Unplug(FIRST)],
+        }
+    }
+
+    /// Whether the guest refuses what it is asked to give, until it is told otherwise.
+    pub const fn is_refused(self) -> bool {
+        matches!(self, Self::UnplugRefused)
+    }
+
+    /// The questions that it answers, beside those of its window, by their numbers.
+    pub const fn questions(self) -> &'static [u8] {
+        match self {
+            Self::Plug => &[1, 14, 17, 22],
+            Self::Unplug => &[2, 26],
+            Self::PlugUnplug => &[2, 7],
+            Self::UnplugPlug => &[7],
+            Self::PlugTwice => &[22, 31],
+            Self::UnplugTwice => &[28],
+            Self::UnplugRefused => &[27],
         }
     }
 

@@ -70,6 +70,9 @@ pub enum Again {
     Refused,
     /// QEMU refused at once to unplug it: it knows no way.
     Never,
+    /// QEMU refused at once to unplug it, as it still waited for an answer to the first request; a reset took it away, and
+    /// it came back.
+    TakenAfterReset,
 }
 
 /// The notes of a race.
@@ -81,8 +84,12 @@ pub struct Course {
     pub steps: Vec<Step>,
     /// How things stood when everything had settled; nothing where the race did not come so far.
     pub settled: Option<Settled>,
-    /// How often the host reset the machine.
+    /// How often the host reset the machine, before everything had settled.
     pub resets: u32,
+    /// How often it did so afterwards.
+    pub late_resets: u32,
+    /// Whether the guest was told to refuse what it is asked to give.
+    pub refusing: bool,
     /// Whether QEMU takes a device after a CAS without option vector 6; nothing where nobody had to ask.
     pub without_ov6: Option<bool>,
     /// Where the transcript was when the guest was asked to end.
@@ -95,11 +102,15 @@ impl Course {
     /// Runs the race to its end.
     pub fn run(&mut self, machine: &mut Machine, scenario: &Scenario) -> Result<(), Stop> {
         self.steps.push(Step::Boot);
+        self.refusing = scenario.action.is_refused();
         if scenario.action.needs_first() && !scenario.window.needs_trigger() {
             self.plug(machine, FIRST, scenario.kind(), true)?;
         }
         self.reach_and_act(machine, scenario)?;
         self.settled = Some(settle(machine, self)?);
+        if self.refusing {
+            machine.order("policy accept")?;
+        }
         for at in 0..self.runners.len() {
             self.runners[at].later = self.try_later(machine, at)?;
             self.runners[at].again = self.try_again(machine, at)?;
@@ -190,12 +201,7 @@ impl Course {
     fn come_to(&mut self, machine: &mut Machine, station: &str) -> Result<(), Stop> {
         loop {
             let from = self.passed;
-            let hold = |machine: &Machine| {
-                machine.transcript().places_since(from).find_map(|(mark, entry)| match entry.record {
-                    Record::Hold { station, .. } => Some((mark, station.to_string())),
-                    _ => None,
-                })
-            };
+            let hold = |machine: &Machine| hold_since(machine, from);
             let (mark, here) = machine.wait(&format!("the hold at `{station}`"), hold)?;
             self.passed = mark;
             if here == station {
@@ -253,13 +259,14 @@ impl Course {
     }
 
     fn reset(&mut self, machine: &mut Machine, kind: Kind) -> Result<(), Stop> {
-        if kind == Kind::Core && self.went(machine, kind) {
+        // The reset ends a request that is open; then the core goes with it.
+        let asked = self.runners.iter().any(|runner| runner.kind == kind && !runner.asked.is_empty());
+        if kind == Kind::Core && (asked || self.went(machine, kind)) {
             self.steps.push(Step::AfterCore);
         }
-        machine.tell("system_reset");
         let boots = machine.transcript().boots();
-        machine.execute("system_reset", json!({}))?;
-        self.resets += 1;
+        machine.reset()?;
+        *(if self.settled.is_none() { &mut self.resets } else { &mut self.late_resets }) += 1;
         machine.wait("the next boot", |machine| (machine.transcript().boots() > boots).then_some(()))
     }
 
@@ -286,7 +293,13 @@ impl Course {
             self.steps.push(Step::unplug(kind));
             let asked = ask(machine, id)?;
             if asked.refused.is_some() {
-                return Ok(Some(Again::Never));
+                let is_open =
+                    self.refusing && self.runners[at].asked.iter().any(|asked| asked.refused.is_none());
+                return if is_open {
+                    self.after_reset(machine, at).map(Some)
+                } else {
+                    Ok(Some(Again::Never))
+                };
             }
             if !is_gone(machine, id, &asked)? {
                 return Ok(Some(Again::Stays));
@@ -300,6 +313,22 @@ impl Course {
         self.plug_again(machine, id, kind).map(Some)
     }
 
+    /// Takes a device away for which a request is open, by a reset, and plugs it again.
+    fn after_reset(&mut self, machine: &mut Machine, at: usize) -> Result<Again, Stop> {
+        let Runner { id, kind, .. } = self.runners[at];
+        self.reset(machine, kind)?;
+        self.come_to(machine, IDLE)?;
+        machine.go()?;
+        let gone =
+            |machine: &Machine| machine.events().iter().any(|event| is_deletion(event, id)).then_some(());
+        if machine.wait_within(PATIENCE, "QEMU's word on a device", gone)?.is_none() {
+            return Ok(Again::Stays);
+        }
+        clean_up(machine, id, kind)?;
+        let again = self.plug_again(machine, id, kind)?;
+        Ok(if again == Again::Taken { Again::TakenAfterReset } else { again })
+    }
+
     fn plug_again(&mut self, machine: &mut Machine, id: &str, kind: Kind) -> Result<Again, Stop> {
         self.steps.push(if kind == Kind::Phb { Step::AfterPhb } else { Step::Plug });
         let from = machine.transcript().mark();
@@ -307,9 +336,22 @@ impl Course {
         if refused.is_some() {
             return Ok(Again::Refused);
         }
-        let done = |machine: &Machine| has_done(machine, &connectors, from, Request::Add).then_some(());
-        let came = machine.wait_within(PATIENCE, "the guest's word on a device", done)?;
-        Ok(if came.is_some() { Again::Taken } else { Again::Gone })
+        loop {
+            let passed = self.passed;
+            let word = |machine: &Machine| {
+                let done = has_done(machine, &connectors, from, Request::Add);
+                if done { Some(None) } else { hold_since(machine, passed).map(Some) }
+            };
+            match machine.wait_within(PATIENCE, "the guest's word on a device", word)? {
+                None => return Ok(Again::Gone),
+                Some(None) => return Ok(Again::Taken),
+                // A second boot comes by the places of the first.
+                Some(Some((mark, _))) => {
+                    self.passed = mark;
+                    machine.go()?;
+                }
+            }
+        }
     }
 
     fn power_down(&mut self, machine: &mut Machine) -> Result<(), Stop> {
@@ -317,6 +359,14 @@ impl Course {
         self.dusk = Some(machine.transcript().mark());
         crate::scenario::power_down(machine)
     }
+}
+
+/// The next hold of the guest: the place behind it, and the station.
+fn hold_since(machine: &Machine, from: Mark) -> Option<(Mark, String)> {
+    machine.transcript().places_since(from).find_map(|(mark, entry)| match entry.record {
+        Record::Hold { station, .. } => Some((mark, station.to_string())),
+        _ => None,
+    })
 }
 
 /// Whether the guest that runs last has negotiated.

@@ -14,7 +14,7 @@ use super::expect::Expect;
 use super::lab::Outcome;
 use super::report;
 use crate::machine::Machine;
-use crate::qemu::command::{DEFAULT_MEMORY, Firmware, Setup, for_shell};
+use crate::qemu::command::{DEFAULT_MEMORY, Setup, for_shell};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -39,15 +39,11 @@ pub(super) fn write(
 
 /// The command that runs this race again, for a shell.
 pub fn again(scenario: Scenario, base: &Setup, limit: Duration, expect: Expect) -> String {
-    let firmware = match base.firmware {
-        Firmware::Vof => "vof",
-        Firmware::Slof => "slof",
-    };
     let mut words = vec!["race".to_owned(), "--only".to_owned(), scenario.name(), "--keep".to_owned()];
     let mut option = |name: &str, value: &str| words.extend([name.to_owned(), value.to_owned()]);
     option("--qemu", &absolute(&base.qemu.program));
     option("--payload", &absolute(&base.payload));
-    option("--firmware", firmware);
+    option("--firmware", base.firmware.word());
     option("--expect", expect.word());
     option("--timeout", &limit.as_secs().max(1).to_string());
     if base.memory != DEFAULT_MEMORY {
@@ -94,6 +90,6 @@ mod tests {
         assert_eq!((options.expect, options.machine.timeout), (Expect::CasReboot, Some(9)));
         let machine = &options.machine;
         assert!(machine.keep && machine.append == base.append && machine.machine == base.machine, "{line}");
-        assert_eq!((machine.mem.as_str(), machine.qemu.clone()), ("1G", Some(PathBuf::from("/q/qemu"))));
+        assert_eq!((machine.mem.as_str(), machine.qemu.clone()), ("1G", vec![PathBuf::from("/q/qemu")]));
     }
 }

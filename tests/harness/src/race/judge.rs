@@ -6,9 +6,11 @@
 //! Devices may follow each other on one connector. What the guest says is about connectors, so who is meant follows from
 //! the order: the guest is told of devices in the order in which they were plugged.
 
+mod account;
 mod calls;
 mod profile;
 mod reach;
+mod refusal;
 mod reset;
 mod witnesses;
 
@@ -51,9 +53,10 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
     let course = case.course;
     for runner in &course.runners {
         findings.push(case.is_plugged(runner));
-        findings.extend(runner.again.map(|again| plugged_again(runner, again)));
+        findings.extend(runner.again.map(|again| case.plugged_again(runner, again)));
         if !runner.asked.is_empty() && course.settled.is_some() {
             findings.push(case.request_ends(runner));
+            findings.extend(case.refusal(runner));
         }
     }
     if let Some(settled) = &course.settled {
@@ -85,7 +88,13 @@ impl Case<'_> {
 
     /// From where on a device could reach the guest that runs last.
     fn from(&self, runner: &Runner) -> Mark {
-        self.transcript.last_boot().max(runner.since)
+        self.boot().max(runner.since)
+    }
+
+    /// Where the boot begins in which everything settled.
+    fn boot(&self) -> Mark {
+        let settled = self.course.settled.as_ref();
+        settled.map_or_else(|| self.transcript.last_boot(), |settled| self.transcript.boot_before(settled.at))
     }
 
     /// Property 4: each request to unplug ends, with DEVICE_DELETED, with an event that tells of a refusal, or with a
@@ -100,7 +109,7 @@ impl Case<'_> {
             let detail = format!("QEMU does not unplug {}: {words}", runner.kind.connector());
             return Finding::other(PROPERTY, runner.id, Verdict::Skip, detail);
         }
-        if runner.asked.iter().all(ended) {
+        if runner.asked.iter().all(ended) || self.stays_open(runner) {
             Finding::pass(PROPERTY, runner.id)
         } else {
             let detail = "neither DEVICE_DELETED nor a refusal came";
@@ -114,6 +123,26 @@ impl Case<'_> {
         (runner.again == Some(Again::Never)).then_some(words)
     }
 
+    /// Property 5: what was unplugged can be plugged again.
+    fn plugged_again(&self, runner: &Runner, again: Again) -> Finding {
+        const PROPERTY: &str = "can be plugged again";
+        let (class, detail) = match again {
+            Again::Taken => return Finding::pass(PROPERTY, runner.id),
+            Again::TakenAfterReset if self.stays_open(runner) => {
+                return Finding::pass("can be plugged again after a reset", runner.id);
+            }
+            // There is nothing to ask for where nothing can be unplugged; a request in the window says so aloud.
+            Again::Never => return Finding::pass("stays, as QEMU cannot unplug it", runner.id),
+            Again::Stays => (Class::StuckUnplug, "it does not go"),
+            Again::TakenAfterReset => (Class::StuckUnplug, "it does not go but by a reset"),
+            Again::Gone => {
+                (Class::LostEvent, "it went, and when it was plugged again the guest did not take it")
+            }
+            Again::Refused => (Class::StuckUnplug, "QEMU refuses to plug it again"),
+        };
+        Finding::broken(PROPERTY, runner.id, class, detail)
+    }
+
     /// Property 6: QEMU neither dies nor hangs.
     fn end(&self) -> Finding {
         let subject = format!("QEMU {}", self.version);
@@ -124,7 +153,7 @@ impl Case<'_> {
                 Some(defect) => {
                     let detail =
                         format!("known to crash while {}, but it did not: {}", defect.step, defect.reason);
-                    Finding::other("known defect", subject, Verdict::UnexpectedPass, detail)
+                    Finding::defect(defect.id, subject, Verdict::UnexpectedPass, detail)
                 }
             },
             Some(stop) => {
@@ -132,7 +161,7 @@ impl Case<'_> {
                 // Who is killed from outside has not crashed of itself.
                 let killed = matches!(stop, Stop::Ended { exit, .. } if exit.signal() == Some(9));
                 if let Some(defect) = explaining(self.version, steps).filter(|_| crash && !killed) {
-                    return Finding::other("known defect", subject, Verdict::ExpectedFail, defect.reason);
+                    return Finding::defect(defect.id, subject, Verdict::ExpectedFail, defect.reason);
                 }
                 let last = steps.last().map(ToString::to_string).unwrap_or_default();
                 let backtrace = self.backtrace.map(|trace| format!("\n{trace}")).unwrap_or_default();
@@ -146,23 +175,14 @@ impl Case<'_> {
     }
 }
 
-/// Property 5: what was unplugged can be plugged again.
-fn plugged_again(runner: &Runner, again: Again) -> Finding {
-    const PROPERTY: &str = "can be plugged again";
-    let (class, detail) = match again {
-        Again::Taken => return Finding::pass(PROPERTY, runner.id),
-        // There is nothing to ask for where nothing can be unplugged; a request in the window says so aloud.
-        Again::Never => return Finding::pass("stays, as QEMU cannot unplug it", runner.id),
-        Again::Stays => (Class::StuckUnplug, "it does not go"),
-        Again::Gone => (Class::LostEvent, "it went, and when it was plugged again the guest did not take it"),
-        Again::Refused => (Class::StuckUnplug, "QEMU refuses to plug it again"),
-    };
-    Finding::broken(PROPERTY, runner.id, class, detail)
-}
-
 /// Which profile this QEMU fits to, as far as this race shows it.
 pub fn seen(case: &Case<'_>) -> Option<Expect> {
     case.seen()
+}
+
+/// What became of each device, in words.
+pub fn account(case: &Case<'_>) -> Vec<String> {
+    case.account()
 }
 
 /// What became of the device that the race is about, in two or three words for a cell of a table.
@@ -179,6 +199,7 @@ pub fn summary(case: &Case<'_>) -> String {
         |asked: &Asked| case.events.iter().skip(asked.events).any(|event| is_deletion(event, runner.id));
     match runner.asked.first() {
         None => way.to_owned(),
+        Some(_) if case.is_kept(runner) => format!("{way}, kept"),
         Some(asked) if deleted(asked) => format!("{way}, gone"),
         Some(_) => format!("{way}, stays"),
     }

@@ -4,7 +4,7 @@ use super::Scenario;
 use super::course::Course;
 use super::evidence;
 use super::expect::Expect;
-use super::judge::{Case, judge, seen, summary};
+use super::judge::{Case, account, judge, seen, summary};
 use crate::directory::Directory;
 use crate::machine::{Machine, Watcher};
 use crate::qemu::backtrace::Tools;
@@ -28,6 +28,8 @@ pub struct Outcome {
     pub findings: Vec<Finding>,
     /// What became of the device, in two or three words.
     pub summary: String,
+    /// What became of each device, a sentence each.
+    pub account: Vec<String>,
     /// Which profile QEMU fits to, where the race shows it.
     pub seen: Option<Expect>,
     /// How long it took, from the start of QEMU to the verdict.
@@ -46,6 +48,7 @@ impl Outcome {
             verdict: finding.verdict,
             findings: vec![finding],
             summary: "-".to_owned(),
+            account: Vec::new(),
             seen: None,
             took: Duration::ZERO,
             backtrace: None,
@@ -127,11 +130,11 @@ fn race(machine: &mut Machine, scenario: Scenario, base: &Setup, until: Instant,
         version: machine.version(),
         expect,
     };
-    let (summary, seen, mut findings) = (summary(&case), seen(&case), judge(&case));
+    let (summary, account, seen, mut findings) = (summary(&case), account(&case), seen(&case), judge(&case));
     findings.extend(machine.unwritten().map(unkept));
     let verdict = worst(&findings);
     let took = Duration::ZERO;
-    Outcome { scenario, verdict, findings, summary, seen, took, backtrace, evidence: None }
+    Outcome { scenario, verdict, findings, summary, account, seen, took, backtrace, evidence: None }
 }
 
 /// What was said could not be written down: no disk, no witnesses.

@@ -1,101 +1,71 @@
-//! What many races come to: a table for people, TAP, JUnit and JSON for machines.
+//! What many races come to: tables for people, TAP, JUnit and JSON for machines.
 
-use super::Scenario;
-use super::action::Action;
-use super::expect;
+mod comparison;
+mod formats;
+mod text;
+
+pub use formats::{json, junit, race, tap};
+pub use text::text;
+
 use super::lab::Outcome;
-use super::window::Window;
-use crate::render::{Colour, table};
+use crate::qemu::Qemu;
+use crate::qemu::command::Firmware;
 use crate::verdict::{Finding, Verdict};
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-/// The matrix: kinds and actions by windows, then every finding that is no pass, then one line with the count.
-pub fn text(outcomes: &[Outcome], colour: Colour) -> String {
-    let mut text = String::from("\n");
-    text += &matrix(outcomes);
-    for outcome in outcomes.iter().filter(|outcome| outcome.verdict != Verdict::Skip) {
-        for finding in outcome.notable() {
-            let _ = writeln!(text, "{}", crate::render::painted(&named(outcome, finding), colour));
+/// The races of one QEMU under one firmware.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// What this QEMU is called: its version, with a number where two are of one version.
+    pub name: String,
+    /// The QEMU.
+    pub qemu: Qemu,
+    /// The firmware.
+    pub firmware: Firmware,
+    /// What the races came to.
+    pub outcomes: Vec<Outcome>,
+}
+
+impl Batch {
+    /// The whole name of a race: QEMU, firmware, kind, action, window.
+    pub fn full_name(&self, outcome: &Outcome) -> String {
+        format!("{}/{}/{}", self.name, self.firmware.word(), outcome.scenario)
+    }
+
+    /// The same, without what all races of a report have in common.
+    fn short_name(&self, outcome: &Outcome, batches: &[Self]) -> String {
+        match (several(batches, |batch| &batch.name), several(batches, |batch| batch.firmware)) {
+            (true, _) => self.full_name(outcome),
+            (false, true) => format!("{}/{}", self.firmware.word(), outcome.scenario),
+            (false, false) => outcome.scenario.name(),
         }
     }
-    for (note, count) in notes(outcomes) {
-        let _ = writeln!(text, "note: {count} races: {note}");
-    }
-    for (reason, count) in skips(outcomes) {
-        let _ = writeln!(text, "SKIP: {count} races: {reason}");
-    }
-    let _ = write!(text, "{}", count(outcomes));
-    if let Some(line) = expect::told(outcomes.iter().filter_map(|outcome| outcome.seen)) {
-        let _ = write!(text, "\n{line}");
-    }
-    text
 }
 
-fn named(outcome: &Outcome, finding: &Finding) -> Finding {
-    Finding { subject: format!("{}: {}", outcome.scenario, finding.subject), ..finding.clone() }
+/// Whether not all batches are alike in this.
+fn several<'b, T: PartialEq>(batches: &'b [Batch], what: impl Fn(&'b Batch) -> T) -> bool {
+    let mut all = batches.iter().map(what);
+    let first = all.next();
+    all.any(|one| Some(one) != first)
 }
 
-/// What is worth knowing although nothing is wrong: witnesses that say nothing.
-fn notes(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
-    let mut notes = BTreeMap::new();
-    for finding in outcomes.iter().flat_map(|outcome| &outcome.findings) {
-        if finding.verdict == Verdict::Pass && !finding.detail.is_empty() {
-            *notes.entry(finding.detail.as_str()).or_default() += 1;
-        }
-    }
-    notes
-}
-
-fn skips(outcomes: &[Outcome]) -> BTreeMap<&str, usize> {
-    let mut skips = BTreeMap::new();
-    for outcome in outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skip) {
-        let skip = outcome.findings.iter().find(|finding| finding.verdict == Verdict::Skip);
-        let reason = skip.map_or("", |finding| finding.detail.as_str());
-        *skips.entry(reason).or_default() += 1;
-    }
-    skips
-}
-
-fn matrix(outcomes: &[Outcome]) -> String {
-    let windows: Vec<Window> = Window::ALL
-        .iter()
-        .copied()
-        .filter(|window| outcomes.iter().any(|outcome| outcome.scenario.window == *window))
-        .collect();
-    let mut header = vec!["".to_owned(), "".to_owned()];
-    header.extend(windows.iter().map(ToString::to_string));
-    let mut rows = vec![header];
-    let mut done: Vec<(super::Family, Action)> = Vec::new();
-    for Outcome { scenario: Scenario { family, action, .. }, .. } in outcomes {
-        if done.contains(&(*family, *action)) {
-            continue;
-        }
-        done.push((*family, *action));
-        let mut row = vec![family.to_string(), action.to_string()];
-        row.extend(windows.iter().map(|window| {
-            let scenario = Scenario { family: *family, action: *action, window: *window };
-            outcomes.iter().find(|outcome| outcome.scenario == scenario).map_or_else(String::new, cell)
-        }));
-        rows.push(row);
-    }
-    table(&rows)
-}
-
+/// A race in two or three words: its verdict, and what became of the device, which defect it met, or what was broken.
 fn cell(outcome: &Outcome) -> String {
-    match outcome.verdict {
-        Verdict::Pass => format!("PASS {}", outcome.summary),
-        Verdict::Skip => "SKIP".to_owned(),
-        other => match outcome.notable().iter().find_map(|finding| finding.class) {
-            Some(class) => format!("{other} {class}"),
-            None => other.to_string(),
-        },
-    }
+    let notable = outcome.notable();
+    let mut findings = notable.iter();
+    let word = match outcome.verdict {
+        Verdict::Pass => Some(outcome.summary.clone()),
+        Verdict::Skip => None,
+        Verdict::ExpectedFail | Verdict::UnexpectedPass => {
+            findings.find_map(|finding| finding.defect).map(str::to_owned)
+        }
+        _ => findings.find_map(|finding| finding.class).map(|class| class.to_string()),
+    };
+    [Some(outcome.verdict.to_string()), word].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// How many races came to which verdict.
-pub fn count(outcomes: &[Outcome]) -> String {
+fn count(outcomes: &[Outcome]) -> String {
     let mut counts: BTreeMap<Verdict, usize> = BTreeMap::new();
     for outcome in outcomes {
         *counts.entry(outcome.verdict).or_default() += 1;
@@ -105,31 +75,10 @@ pub fn count(outcomes: &[Outcome]) -> String {
 }
 
 /// The verdict of all of them. A race that this QEMU or firmware cannot run does not count, unless there is no other.
-pub fn verdict(outcomes: &[Outcome]) -> Verdict {
-    let run = outcomes.iter().map(|outcome| outcome.verdict).filter(|verdict| *verdict != Verdict::Skip);
-    run.max().unwrap_or(if outcomes.is_empty() { Verdict::Error } else { Verdict::Skip })
-}
-
-/// The Test Anything Protocol, version 13.
-pub fn tap(outcomes: &[Outcome]) -> String {
-    let mut text = format!("TAP version 13\n1..{}\n", outcomes.len());
-    for (number, outcome) in (1..).zip(outcomes) {
-        // A `todo` that is not ok is what a reader of this protocol takes for an expected failure.
-        let is_ok = is_good(outcome.verdict) && outcome.verdict != Verdict::ExpectedFail;
-        let state = if is_ok { "ok" } else { "not ok" };
-        let directive = match outcome.verdict {
-            Verdict::Skip => " # skip",
-            Verdict::ExpectedFail => " # todo known defect",
-            _ => "",
-        };
-        let _ = writeln!(text, "{state} {number} - {}{directive}", outcome.scenario);
-        for finding in outcome.notable() {
-            for line in finding.to_string().lines() {
-                let _ = writeln!(text, "  # {line}");
-            }
-        }
-    }
-    text
+pub fn verdict<'o>(outcomes: impl IntoIterator<Item = &'o Outcome>) -> Verdict {
+    let verdicts: Vec<Verdict> = outcomes.into_iter().map(|outcome| outcome.verdict).collect();
+    let run = verdicts.iter().copied().filter(|verdict| *verdict != Verdict::Skip);
+    run.max().unwrap_or(if verdicts.is_empty() { Verdict::Error } else { Verdict::Skip })
 }
 
 /// Whether a verdict makes nobody unhappy.
@@ -137,102 +86,38 @@ pub fn is_good(verdict: Verdict) -> bool {
     verdict.exit_status() == 0 || verdict == Verdict::Skip
 }
 
-/// One object, with an array of races.
-pub fn json(outcomes: &[Outcome], qemu: &str, firmware: &str) -> Value {
-    let races: Vec<Value> = outcomes.iter().map(race).collect();
-    json!({ "qemu": qemu, "firmware": firmware, "verdict": verdict(outcomes).word(), "races": races })
-}
-
-/// One race, as an object.
-pub fn race(outcome: &Outcome) -> Value {
-    let finding = |finding: &Finding| {
-        json!({
-            "property": finding.property,
-            "subject": finding.subject,
-            "verdict": finding.verdict.word(),
-            "class": finding.class.map(|class| class.to_string()),
-            "detail": finding.detail,
-        })
-    };
-    json!({
-        "name": outcome.scenario.name(),
-        "verdict": outcome.verdict.word(),
-        "summary": outcome.summary,
-        "seen": outcome.seen.map(expect::Expect::word),
-        "milliseconds": u64::try_from(outcome.took.as_millis()).unwrap_or(u64::MAX),
-        "findings": outcome.findings.iter().map(finding).collect::<Vec<_>>(),
-        "backtrace": outcome.backtrace,
-        "evidence": outcome.evidence,
-    })
-}
-
-/// The XML that CI servers read.
-pub fn junit(outcomes: &[Outcome], qemu: &str) -> String {
-    let seconds: f64 = outcomes.iter().map(|outcome| outcome.took.as_secs_f64()).sum();
-    let bad = outcomes.iter().filter(|outcome| !is_good(outcome.verdict)).count();
-    let skipped = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Skip).count();
-    let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(
-        text,
-        "<testsuite name=\"{}\" tests=\"{}\" failures=\"{bad}\" skipped=\"{skipped}\" time=\"{seconds:.3}\">",
-        escaped(qemu),
-        outcomes.len()
-    );
-    for outcome in outcomes {
-        let Scenario { family, action, window } = outcome.scenario;
-        let _ = write!(
-            text,
-            "  <testcase classname=\"{family}.{action}\" name=\"{window}\" time=\"{:.3}\">",
-            outcome.took.as_secs_f64()
-        );
-        let words: Vec<String> = outcome.notable().iter().map(ToString::to_string).collect();
-        let words = escaped(&words.join("\n"));
-        match outcome.verdict {
-            Verdict::Skip => {
-                let _ = write!(text, "<skipped message=\"{words}\"/>");
-            }
-            verdict if !is_good(verdict) => {
-                let _ = write!(text, "<failure message=\"{verdict}\">{words}</failure>");
-            }
-            _ => {}
-        }
-        text.push_str("</testcase>\n");
-    }
-    text.push_str("</testsuite>\n");
-    text
-}
-
-/// Text that can stand in XML.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' | '\t' => out.push(c),
-            // XML 1.0 has no place for the others.
-            c if c.is_control() => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+/// Why a race was skipped.
+pub fn why_skipped(outcome: &Outcome) -> Option<&str> {
+    let skip = |finding: &&Finding| finding.verdict == Verdict::Skip;
+    (outcome.verdict == Verdict::Skip).then_some(())?;
+    outcome.findings.iter().find(skip).map(|finding| finding.detail.as_str())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Outcome, Scenario, Verdict, count, escaped, json, junit, tap, text, verdict};
-    use crate::render::Colour;
-    use crate::verdict::{Class, Finding};
+mod testing {
+    use super::{Batch, Firmware, Outcome, Qemu, Verdict};
+    use crate::qemu::Version;
+    use crate::race::Scenario;
+    use crate::verdict::{Class, Finding, worst};
     use std::time::Duration;
 
-    fn outcome(name: &str, findings: Vec<Finding>) -> Outcome {
+    impl Batch {
+        /// The races of some QEMU.
+        pub(super) fn of(name: &str, outcomes: Vec<Outcome>) -> Self {
+            let (program, version) = ("/q/qemu".into(), Version::new(1, 2, 3));
+            let qemu = Qemu { program, version, banner: "QEMU \"1\"".to_owned() };
+            Self { name: name.to_owned(), qemu, firmware: Firmware::Vof, outcomes }
+        }
+    }
+
+    /// A race that came to these findings.
+    pub(super) fn outcome(name: &str, findings: Vec<Finding>) -> Outcome {
         Outcome {
             scenario: Scenario::named(name).expect("a scenario"),
-            verdict: crate::verdict::worst(&findings),
+            verdict: worst(&findings),
             findings,
             summary: "tree".into(),
+            account: vec!["second: told by the tree".into()],
             seen: None,
             took: Duration::from_millis(120),
             backtrace: None,
@@ -240,14 +125,22 @@ mod tests {
         }
     }
 
-    fn outcomes() -> Vec<Outcome> {
+    /// Four races, each with another verdict.
+    pub(super) fn outcomes() -> Vec<Outcome> {
+        let known = Finding::defect("a-bug", "QEMU", Verdict::ExpectedFail, "it is known");
         vec![
             outcome("memory/plug/before-cas", vec![Finding::pass("a", "first")]),
             outcome("memory/plug/handler", vec![Finding::broken("a", "first", Class::LostEvent, "<none>")]),
             outcome("cpu/plug/firmware", vec![Finding::other("a", "x", Verdict::Skip, "no SLOF")]),
-            outcome("cpu/unplug/handler", vec![Finding::other("a", "x", Verdict::ExpectedFail, "known")]),
+            outcome("cpu/unplug/handler", vec![known]),
         ]
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::outcomes;
+    use super::{Batch, Firmware, Verdict, cell, count, verdict, why_skipped};
 
     #[test]
     fn the_worst_wins_and_skips_do_not_count() {
@@ -260,27 +153,24 @@ mod tests {
     }
 
     #[test]
-    fn every_form_tells_of_every_race() {
-        let tap = tap(&outcomes());
-        assert!(tap.starts_with("TAP version 13\n1..4\nok 1 - memory/plug/before-cas\nnot ok 2 -"), "{tap}");
-        assert!(
-            tap.contains("\nok 3 - cpu/plug/firmware # skip")
-                && tap.contains("\nnot ok 4 - cpu/unplug/handler # todo"),
-            "{tap}"
-        );
-        let junit = junit(&outcomes(), "QEMU \"1\"");
-        assert!(junit.contains("tests=\"4\" failures=\"1\" skipped=\"1\""), "{junit}");
-        assert!(junit.contains("&lt;none&gt;") && junit.contains("QEMU &quot;1&quot;"), "{junit}");
-        let json = json(&outcomes(), "q", "VOF");
-        assert_eq!(json["races"].as_array().map(Vec::len), Some(4));
-        assert_eq!(json["races"][1]["findings"][0]["class"], "lost event");
-        let text = text(&outcomes(), Colour::Off);
-        assert!(text.contains("FAIL lost event") && text.contains("PASS tree"), "{text}");
-        assert!(text.contains("SKIP: 1 races: no SLOF"), "{text}");
+    fn a_cell_says_what_matters_for_its_verdict() {
+        let cells: Vec<String> = outcomes().iter().map(cell).collect();
+        assert_eq!(cells, ["PASS tree", "FAIL lost event", "SKIP", "XFAIL a-bug"]);
+        let reasons: Vec<Option<&str>> = vec![None, None, Some("no SLOF"), None];
+        assert_eq!(outcomes().iter().map(why_skipped).collect::<Vec<_>>(), reasons);
     }
 
     #[test]
-    fn nothing_gets_into_xml_that_does_not_belong_there() {
-        assert_eq!(escaped("a<b>&\"\u{1}\n"), "a&lt;b&gt;&amp;&quot;\u{fffd}\n");
+    fn a_name_says_as_much_as_is_needed() {
+        let one = Batch::of("1.2.3", outcomes());
+        let (race, other) = (&one.outcomes[0], Batch::of("4.5.6", outcomes()));
+        let slof = Batch { firmware: Firmware::Slof, ..one.clone() };
+        for (batches, name) in [
+            (vec![one.clone()], "memory/plug/before-cas"),
+            (vec![one.clone(), slof], "vof/memory/plug/before-cas"),
+            (vec![one.clone(), other], "1.2.3/vof/memory/plug/before-cas"),
+        ] {
+            assert_eq!(one.short_name(race, &batches), name);
+        }
     }
 }

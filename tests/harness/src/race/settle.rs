@@ -5,14 +5,14 @@
 //! come although it should is waited for in vain, and that has a limit.
 
 use super::course::{Course, Runner};
-use crate::device::{CONNECTORS, CORE_LIST, MEMORY_LIST};
+use crate::device::{CONNECTORS, CORE_LIST, MEMORY_LIST, PERIPHERAL, id_of, of_cores, of_memory};
 use crate::machine::Machine;
 use crate::qmp::QmpError;
 use crate::scenario::is_end;
 use crate::stop::Stop;
 use crate::trace::is_telling;
-use crate::transcript::Mark;
-use paprika::log::{Record, Request};
+use crate::transcript::{Mark, Transcript};
+use paprika::log::{Outcome, Record, Request};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::indicator::EntitySense;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How long the host waits for what should come at once, before it notes down that it did not.
-pub(super) const PATIENCE: Duration = Duration::from_secs(3);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a guest may take to the end of what it is doing.
 const BUSY_LIMIT: Duration = Duration::from_secs(20);
 /// How often a guest may be found busy: one that is never through is no guest that idles.
@@ -69,8 +69,19 @@ fn is_answered(machine: &Machine, runner: &Runner, boot: Mark) -> bool {
     if runner.asked.is_empty() {
         return has_done(machine, &runner.connectors, boot.max(runner.since), Request::Add);
     }
+    if !runner.kind.can_be_refused() && is_kept(machine.transcript(), &runner.connectors, boot) {
+        return true;
+    }
     let mut asked = runner.asked.iter().filter(|asked| asked.refused.is_none());
     asked.all(|asked| machine.events().iter().skip(asked.events).any(|event| is_end(event, runner.id)))
+}
+
+/// Whether the guest was asked for one of these connectors, and has kept it.
+pub(super) fn is_kept(transcript: &Transcript, connectors: &[DrcIndex], from: Mark) -> bool {
+    transcript.says(from, |record| {
+        matches!(record, Record::Done { drc, request: Request::Remove, outcome: Outcome::Kept, .. }
+            if connectors.contains(drc))
+    })
 }
 
 /// Whether the guest is through with a request about each of these connectors.
@@ -131,7 +142,7 @@ fn holders(machine: &mut Machine, course: &Course) -> Result<Option<BTreeMap<Drc
         let path = format!("{CONNECTORS}/{:x}", connector.0);
         match machine.execute("qom-get", json!({ "path": path, "property": "device" })) {
             Ok(path) => {
-                let id = path.as_str().and_then(|path| path.strip_prefix("/machine/peripheral/"));
+                let id = path.as_str().and_then(id_of);
                 holders.extend(id.map(|id| (connector, id.to_owned())));
             }
             Err(Stop::Qmp(QmpError::Refused { class, .. })) if class == "CommandNotFound" => return Ok(None),
@@ -145,7 +156,7 @@ fn holders(machine: &mut Machine, course: &Course) -> Result<Option<BTreeMap<Drc
 
 /// The ids of the devices in QEMU's object tree.
 fn present(machine: &mut Machine) -> Result<Option<BTreeSet<String>>, Stop> {
-    let children = machine.ask("qom-list", json!({ "path": "/machine/peripheral" }))?;
+    let children = machine.ask("qom-list", json!({ "path": PERIPHERAL }))?;
     Ok(children.map(|children| children_of(&children).collect()))
 }
 
@@ -161,43 +172,21 @@ fn children_of(answer: &Value) -> impl Iterator<Item = String> {
 fn lists(machine: &mut Machine) -> Result<BTreeMap<&'static str, BTreeSet<String>>, Stop> {
     let mut lists = BTreeMap::new();
     if let Some(memory) = machine.ask(MEMORY_LIST, json!({}))? {
-        lists.insert(MEMORY_LIST, ids_of_memory(&memory).collect());
+        lists.insert(MEMORY_LIST, of_memory(&memory).collect());
     }
     if let Some(cores) = machine.ask(CORE_LIST, json!({}))? {
-        lists.insert(CORE_LIST, ids_of_cores(&cores).collect());
+        lists.insert(CORE_LIST, of_cores(&cores).collect());
     }
     Ok(lists)
 }
 
-fn ids_of_memory(answer: &Value) -> impl Iterator<Item = String> {
-    let ids =
-        answer.as_array().into_iter().flatten().filter_map(|device| device.get("data")?.get("id")?.as_str());
-    ids.map(str::to_owned)
-}
-
-fn ids_of_cores(answer: &Value) -> impl Iterator<Item = String> {
-    let paths = answer.as_array().into_iter().flatten().filter_map(|slot| slot.get("qom-path")?.as_str());
-    paths
-        .filter_map(|path| path.strip_prefix("/machine/peripheral/"))
-        .map(|rest| rest.split('/').next().unwrap_or(rest).to_owned())
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{children_of, ids_of_cores, ids_of_memory};
+    use super::children_of;
     use serde_json::json;
 
     #[test]
-    fn what_qmp_lists_is_found_by_id() {
-        let memory =
-            json!([{"type": "dimm", "data": {"id": "first", "size": 1}}, {"type": "dimm", "data": {}}]);
-        assert_eq!(ids_of_memory(&memory).collect::<Vec<_>>(), ["first"]);
-        let cores = json!([
-            {"qom-path": "/machine/peripheral/second", "type": "t"},
-            {"qom-path": "/machine/unattached/device[0]", "type": "t"},
-            {"type": "t"},
-        ]);
-        assert_eq!(ids_of_cores(&cores).collect::<Vec<_>>(), ["second"]);
+    fn devices_are_the_children_in_the_object_tree() {
         let objects =
             json!([{"name": "type", "type": "string"}, {"name": "third", "type": "child<pc-dimm>"}]);
         assert_eq!(children_of(&objects).collect::<Vec<_>>(), ["third"]);

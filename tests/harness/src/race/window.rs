@@ -77,6 +77,21 @@ impl Window {
         }
     }
 
+    /// The questions that it is about, by their numbers.
+    pub const fn questions(self) -> &'static [u8] {
+        match self {
+            Self::Prelaunch | Self::Firmware => &[1, 26],
+            Self::BeforeCas => &[9, 12, 14, 16],
+            Self::AfterCas => &[4, 15, 18],
+            Self::Masked => &[15, 18, 25],
+            Self::Handler => &[9, 17],
+            Self::Draining => &[31],
+            Self::Acquiring => &[8, 13],
+            Self::BeforeReset => &[6, 10, 11, 24],
+            Self::AfterReset => &[11, 12],
+        }
+    }
+
     /// Where the guest holds for it, as its boot argument says.
     pub const fn holds(self) -> &'static str {
         match self {

@@ -20,7 +20,7 @@ pub(super) fn expect_sticky(findings: &mut Vec<Finding>, device: &Plugged, versi
         }
     }
     let verdict = if shown { Verdict::ExpectedFail } else { Verdict::UnexpectedPass };
-    findings.push(Finding::other("known defect", &device.id, verdict, sticky.reason));
+    findings.push(Finding::defect(sticky.id, &device.id, verdict, sticky.reason));
 }
 
 /// What the way in which a run ended is worth: a crash that is known of this QEMU is expected, and that it did not come
@@ -30,12 +30,12 @@ pub(super) fn outcome(stop: Option<&Stop>, version: Version, steps: &[Step]) -> 
     let Some(stop) = stop else {
         let defect = explaining(version, steps).filter(|defect| defect.certain)?;
         let detail = format!("known to crash while {}, but it did not: {}", defect.step, defect.reason);
-        return Some(Finding::other("known defect", subject, Verdict::UnexpectedPass, detail));
+        return Some(Finding::defect(defect.id, subject, Verdict::UnexpectedPass, detail));
     };
     let step = steps.last().copied().unwrap_or(Step::Boot);
     let crashed = stop.verdict() == Verdict::Crash && !matches!(stop, Stop::GuestGaveUp { .. });
     if let Some(defect) = explaining(version, steps).filter(|_| crashed) {
-        return Some(Finding::other("known defect", subject, Verdict::ExpectedFail, defect.reason));
+        return Some(Finding::defect(defect.id, subject, Verdict::ExpectedFail, defect.reason));
     }
     Some(Finding::other("comes to its end", format!("while {step}"), stop.verdict(), stop.to_string()))
 }

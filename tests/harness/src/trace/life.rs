@@ -2,6 +2,7 @@
 
 use super::events;
 use paprika::papr::drc::DrcIndex;
+use std::collections::BTreeMap;
 
 /// What a connector holds, as far as the trace tells.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,29 +33,36 @@ pub struct Life {
     pub configured: u32,
     /// How many devices went away because the host had asked for them.
     pub released: u32,
+    /// Whether the connector itself went away, with the bridge that had it, and did not come again.
+    pub gone: bool,
     /// Whether the host has asked for the device that it holds.
     asked_back: bool,
     /// What it held when the host asked for it.
     before_request: Held,
 }
 
-impl Life {
-    /// The life of `connector` in this trace; `None` where the trace holds no event of any connector, as with a QEMU that
-    /// was built without the log.
-    pub fn of(log: &str, connector: DrcIndex) -> Option<Self> {
-        let mut life = None;
-        for event in events(log) {
-            if let Some(name) = event.name.strip_prefix("spapr_drc_") {
-                let life = life.get_or_insert_with(Self::default);
-                if event.connector() == Some(connector) {
-                    life.take(name, event.arguments);
-                }
-            }
+/// The lives of all connectors that this trace tells of; `None` where it holds no event of any connector, as with a QEMU that was
+/// built without the log.
+pub fn lives(log: &str) -> Option<BTreeMap<DrcIndex, Life>> {
+    let mut lives = None;
+    for event in events(log) {
+        let Some(name) = event.name.strip_prefix("spapr_drc_") else { continue };
+        let lives = lives.get_or_insert_with(BTreeMap::<DrcIndex, Life>::new);
+        if let Some(connector) = event.connector() {
+            lives.entry(connector).or_default().take(name, event.arguments);
         }
-        life
+    }
+    lives
+}
+
+impl Life {
+    /// The life of `connector` in this trace; `None` where the trace tells of no connector at all.
+    pub fn of(log: &str, connector: DrcIndex) -> Option<Self> {
+        Some(lives(log)?.remove(&connector).unwrap_or_default())
     }
 
     fn take(&mut self, name: &str, arguments: &str) {
+        self.gone = name == "unrealize";
         match name {
             "attach" => {
                 self.holds = Held::Attached;
@@ -106,7 +114,7 @@ impl Life {
 
 #[cfg(test)]
 mod tests {
-    use super::{DrcIndex, Held, Life};
+    use super::{DrcIndex, Held, Life, lives};
 
     const OURS: DrcIndex = DrcIndex(0x8000_0004);
 
@@ -123,6 +131,21 @@ mod tests {
     fn without_a_trace_nothing_is_told() {
         assert_eq!(Life::of("qemu-system-ppc64: warning: x\n1@2.3:memory_device_plug id=x\n", OURS), None);
         assert_eq!(Life::of("1@2.3:spapr_drc_reset drc: 0x1\n", OURS), Some(Life::default()));
+    }
+
+    #[test]
+    fn each_connector_has_a_life_of_its_own() {
+        let log = "1@2.3:spapr_drc_attach drc: 0x80000004\n1@2.3:spapr_drc_attach drc: 0x80000005\n\
+                   1@2.3:spapr_drc_set_configured drc: 0x80000005\n";
+        let lives = lives(log).expect("a trace");
+        let holds: Vec<Held> = lives.values().map(|life| life.holds).collect();
+        assert_eq!(holds, [Held::Attached, Held::Configured]);
+    }
+
+    #[test]
+    fn a_connector_goes_with_its_bridge_and_may_come_again() {
+        assert!(life(&["realize", "attach", "unrealize"]).gone);
+        assert!(!life(&["realize", "unrealize", "realize"]).gone && !life(&["realize"]).gone);
     }
 
     #[test]

@@ -68,23 +68,28 @@ fn in_order<'c>(texts: impl Iterator<Item = &'c str>) -> Vec<&'c str> {
     found
 }
 
+/// Every row that is not the same in both, also where only one of them has it.
 fn differences(first: &Measured, other: &Measured) -> String {
     let mut text = String::new();
-    for cell in &first.cells {
-        let same = |one: &&Cell| one.kind == cell.kind && one.before == cell.before && one.call == cell.call;
-        match other.cells.iter().find(same) {
-            Some(there) if there == cell => {}
-            there => {
-                let there = there.map_or_else(|| "not measured".to_owned(), word);
-                let (Cell { kind, before, call, .. }, here) = (cell, word(cell));
-                let _ = writeln!(text, "{kind} {before}: {call}: {here}; {}: {there}", other.qemu);
-            }
+    let said = |cell: Option<&Cell>| cell.map_or_else(|| "not measured".to_owned(), word);
+    let only_there = other.cells.iter().filter(|cell| same_row(first, cell).is_none());
+    for cell in first.cells.iter().chain(only_there) {
+        let (here, there) = (same_row(first, cell), same_row(other, cell));
+        if here != there {
+            let Cell { kind, before, call, .. } = cell;
+            let (here, there) = (said(here), said(there));
+            let _ = writeln!(text, "{kind} {before}: {call}: {here}; {}: {there}", other.qemu);
         }
     }
     if text.is_empty() {
         let _ = writeln!(text, "No difference to {}.\n", other.qemu);
     }
     text
+}
+
+/// The row of the same call from the same state, where it was measured.
+fn same_row<'m>(measured: &'m Measured, cell: &Cell) -> Option<&'m Cell> {
+    measured.of(cell.kind).find(|one| one.before == cell.before && one.call == cell.call)
 }
 
 fn count(measured: &Measured) -> String {
@@ -130,5 +135,19 @@ mod tests {
         let text = text(&[measured(), other]);
         assert!(text.starts_with("cpu unusable: isolation-state isolate: 0; QEMU y: -1 !\n"), "{text}");
         assert!(text.contains("1 of them otherwise"), "{text}");
+    }
+
+    #[test]
+    fn a_row_that_only_the_other_has_is_a_difference() {
+        let mut first = measured();
+        first.cells.pop();
+        let mut other = measured();
+        other.qemu = "QEMU y".into();
+        let text = text(&[first, other]);
+        assert!(
+            text.starts_with("cpu available: isolation-state isolate: not measured; QEMU y: -3\n"),
+            "{text}"
+        );
+        assert!(!text.contains("No difference"), "{text}");
     }
 }

@@ -77,7 +77,7 @@ impl Case {
             };
             match self.lacking.and_then(|words| problem.lines().find(|line| line.contains(words))) {
                 Some(line) => {
-                    eprintln!("SKIP: {name}: {line}");
+                    eprintln!("SKIP: {line} [{name}]");
                     Ok(())
                 }
                 None => Err(Failed::from(problem)),

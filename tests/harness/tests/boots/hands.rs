@@ -3,9 +3,9 @@
 use crate::seen::reach;
 use paprika::log::Record;
 use paprika_harness::defects::Step;
-use paprika_harness::device::Kind;
+use paprika_harness::device::{self, Kind};
 use paprika_harness::machine::Machine;
-use paprika_harness::scenario::{Run, power_down};
+use paprika_harness::scenario::{Run, is_deletion, power_down};
 use paprika_harness::stop::Stop;
 
 /// Where a device is plugged that an event has to tell of.
@@ -45,6 +45,12 @@ pub(crate) fn plugged_when_armed(
         run.plug(machine, id, *kind, ARMED)?;
     }
     take(run, machine)
+}
+
+/// Waits until a device has gone, of QEMU's events from the `from`-th on, and removes what it leaves behind.
+pub(crate) fn gone(machine: &mut Machine, id: &str, kind: Kind, from: usize) -> Result<(), Stop> {
+    machine.wait_for_event(&format!("the end of `{id}`"), from, |event| is_deletion(event, id))?;
+    device::clean_up(machine, id, kind)
 }
 
 /// Has the guest look into its queue; how many events there were.

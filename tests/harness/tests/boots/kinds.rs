@@ -55,6 +55,14 @@ fn plug_both(run: &mut Run, machine: &mut Machine, window: &'static str) -> Resu
     run.plug_with(machine, "behind", Kind::Pci(VIRTIO), window, &json!({ "bus": "phb.0" }))
 }
 
+/// The guest takes both; then the bridge is asked for, and what is behind it goes with it.
+fn both_go(run: &mut Run, machine: &mut Machine) -> Result<(), Stop> {
+    take(run, machine)?;
+    run.turn_to(Step::UnplugPhb);
+    run.unplug_together(machine, &["phb"], &["phb", "behind"])?;
+    leave(run, machine)
+}
+
 /// A host bridge's own connectors can be used at once; the function goes first, then the bridge, and both come again.
 fn behind_a_new_bridge(machine: &mut Machine) -> Result<()> {
     let outcome = judged(machine, |run, machine| {
@@ -94,10 +102,7 @@ fn with_what_is_behind(machine: &mut Machine) -> Result<()> {
     judged(machine, |run, machine| {
         arm(run, machine)?;
         plug_both(run, machine, ARMED)?;
-        take(run, machine)?;
-        run.turn_to(Step::UnplugPhb);
-        run.unplug_together(machine, &["phb"], &["phb", "behind"])?;
-        leave(run, machine)
+        both_go(run, machine)
     })?;
     Ok(())
 }
@@ -110,10 +115,7 @@ fn behind_an_early_bridge(machine: &mut Machine) -> Result<()> {
         plug_both(run, machine, BEFORE_CAS)?;
         machine.go()?;
         machine.wait_for_hold(ARMED, Default::default())?;
-        take(run, machine)?;
-        run.turn_to(Step::UnplugPhb);
-        run.unplug_together(machine, &["phb"], &["phb", "behind"])?;
-        leave(run, machine)
+        both_go(run, machine)
     })?;
     Ok(())
 }

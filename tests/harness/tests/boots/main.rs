@@ -3,6 +3,7 @@
 //! Each trial is named `<QEMU's version>/<firmware>/<what>`, so that `cargo test --test boots -- 7.2` or `-- vof/crash` picks
 //! some. The QEMUs are those of [`matrix`]. A missing QEMU or a missing payload is a failure: silence is never success.
 
+mod answers;
 mod arguments;
 mod case;
 mod controllers;
@@ -14,6 +15,7 @@ mod lives;
 mod matrix;
 mod memory;
 mod pci;
+mod places;
 mod pmem;
 mod policies;
 mod seen;
@@ -22,22 +24,12 @@ mod transitions;
 mod vectors;
 
 use case::Case;
-use libtest_mimic::{Arguments, Trial, run};
+use libtest_mimic::Trial;
 use paprika_harness::qemu::Qemu;
 use std::path::Path;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let trials = match (matrix::qemus(), matrix::payload()) {
-        (Ok(qemus), Ok(payload)) => {
-            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
-        }
-        (qemus, payload) => {
-            let problems = [qemus.err(), payload.err()].into_iter().flatten();
-            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
-        }
-    };
-    run(&arguments, trials).exit()
+    matrix::run_trials(trials)
 }
 
 /// All trials of one QEMU, the longest first.
@@ -48,6 +40,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         pci::cases(),
         pmem::cases(),
         memory::cases(),
+        places::cases(),
         cores::cases(),
         controllers::cases(),
         policies::cases(),
@@ -58,5 +51,6 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
     ];
     let trial = |case: Case| case.into_trial(name, qemu, payload);
     let by_hand = terminal::trial(name, qemu, payload);
-    cases.into_iter().flatten().map(trial).chain([by_hand]).collect()
+    let answers = answers::trial(name, qemu, payload);
+    cases.into_iter().flatten().map(trial).chain([answers, by_hand]).collect()
 }

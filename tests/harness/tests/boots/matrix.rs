@@ -3,8 +3,9 @@
 //! With `PAPRIKA_QEMUS` exactly those that it names, with colons between. Without it the one of `QEMU`, of
 //! `QEMU_TEST_QEMU_BINARY` or of the `PATH`, and all that lie in `target/qemu/<version>/`, where `make qemus` puts them.
 
+use libtest_mimic::{Arguments, Trial, run};
 use paprika_harness::qemu::Qemu;
-use std::collections::BTreeMap;
+use paprika_harness::qemu::several::named;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +17,23 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
 }
 
+/// Runs the trials that `trials` makes of each QEMU. Where there is no QEMU or no payload, that is a trial which fails.
+pub(crate) fn run_trials(trials: impl Fn(&str, &Qemu, &Path) -> Vec<Trial>) -> ! {
+    let arguments = Arguments::from_args();
+    let all = match (qemus(), payload()) {
+        (Ok(qemus), Ok(payload)) => {
+            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
+        }
+        (qemus, payload) => {
+            let problems = [qemus.err(), payload.err()].into_iter().flatten();
+            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
+        }
+    };
+    run(&arguments, all).exit()
+}
+
 /// The payload, or what to do to have one.
-pub(crate) fn payload() -> Result<PathBuf, String> {
+fn payload() -> Result<PathBuf, String> {
     let path = env::var_os(PAYLOAD).map_or_else(|| target().join("paprika.elf"), PathBuf::from);
     if path.is_file() {
         return Ok(path);
@@ -28,8 +44,8 @@ pub(crate) fn payload() -> Result<PathBuf, String> {
     ))
 }
 
-/// The QEMUs by the names of their versions.
-pub(crate) fn qemus() -> Result<BTreeMap<String, Qemu>, String> {
+/// The QEMUs by the names of their versions, the one that is found first.
+fn qemus() -> Result<Vec<(String, Qemu)>, String> {
     let found = match env::var_os(LIST).filter(|list| !list.is_empty()) {
         Some(list) => {
             env::split_paths(&list).map(|path| Qemu::find(Some(&path))).collect::<Result<Vec<_>, _>>()
@@ -39,20 +55,7 @@ pub(crate) fn qemus() -> Result<BTreeMap<String, Qemu>, String> {
             std::iter::once(Qemu::find(None)).chain(fetched).collect()
         }
     };
-    let mut named: BTreeMap<String, Qemu> = BTreeMap::new();
-    for qemu in found.map_err(|problem| problem.to_string())? {
-        let place = |qemu: &Qemu| qemu.program.canonicalize().ok();
-        if named.values().any(|other| place(other) == place(&qemu)) {
-            continue;
-        }
-        // Two builds of one version can be compared.
-        let version = qemu.version.to_string();
-        let names = std::iter::once(version.clone()).chain((2..).map(|nth| format!("{version}-{nth}")));
-        let mut free = names.skip_while(|name| named.contains_key(name));
-        let name = free.next().unwrap_or(version);
-        named.insert(name, qemu);
-    }
-    Ok(named)
+    Ok(named(found.map_err(|problem| problem.to_string())?))
 }
 
 /// The QEMUs below `target/qemu`, in the order of their names.

@@ -59,7 +59,7 @@ fn found_after_a_reset(machine: &mut Machine) -> Result<()> {
     machine.wait_for_hold(IDLE, Mark::default())?;
 
     let reset = machine.transcript().mark();
-    machine.execute("system_reset", json!({}))?;
+    machine.reset()?;
     machine.wait_for_hold(ARMED, reset)?;
     machine.go()?;
     machine.wait_for_hold(IDLE, reset)?;

@@ -16,7 +16,6 @@ use paprika_harness::race::settle::idles;
 use paprika_harness::scenario::{Run, is_deletion, is_end, power_down};
 use paprika_harness::stop::Stop;
 use paprika_harness::transcript::Mark;
-use serde_json::json;
 use std::time::Duration;
 
 /// A way to behave, and what is to come of it.
@@ -26,6 +25,8 @@ struct Lesson {
     policy: &'static str,
     /// What comes of the plug: how the guest's turn ends.
     add: Outcome,
+    /// What comes of what the guest then does on its own.
+    unasked: Option<Outcome>,
     /// What comes of the request to unplug, if it is one of the guest's turns.
     remove: Option<Outcome>,
     /// What QEMU tells when it has asked.
@@ -57,7 +58,7 @@ enum Again {
 }
 
 const fn removal(policy: &'static str, remove: Outcome, told: Told, again: Again) -> Lesson {
-    Lesson { policy, add: Outcome::Taken, remove: Some(remove), told, again }
+    Lesson { policy, add: Outcome::Taken, unasked: None, remove: Some(remove), told, again }
 }
 
 const fn addition(
@@ -67,7 +68,7 @@ const fn addition(
     told: Told,
     again: Again,
 ) -> Lesson {
-    Lesson { policy, add, remove, told, again }
+    Lesson { policy, add, unasked: None, remove, told, again }
 }
 
 /// The lessons for a kind of device.
@@ -85,6 +86,16 @@ fn lessons(family: Family) -> Vec<Lesson> {
         addition("add:late:30", Taken, Some(Released), Deleted, Gone),
         // A device that no guest has touched goes at once; the event that tells of it comes too late.
         addition("add:ignore", Ignored, None, Deleted, Gone),
+        // What stopped on its way in is given back from where it is.
+        addition("add:half:1", Stuck, Some(Released), Deleted, Gone),
+        match family {
+            // Memory can be given back only when it is asked for.
+            Family::Memory => Lesson {
+                unasked: Some(Kept),
+                ..addition("add:unasked", Taken, Some(Released), Deleted, Gone)
+            },
+            _ => Lesson { unasked: Some(Released), ..addition("add:unasked", Taken, None, Deleted, Gone) },
+        },
     ];
     lessons.extend(match family {
         Family::Pci => vec![
@@ -117,7 +128,47 @@ pub(crate) fn cases() -> Vec<Case> {
         .on(|setup| setup.cpus = "1,maxcpus=32".into())
     };
     let torn = Case::new("manners-torn-dimm", "hold=idle#1 memtest=1m", changes_its_mind);
-    kinds.into_iter().map(case).chain([torn]).collect()
+    let pmem = Case::new("manners-pmem", "hold=idle#1 memtest=1m", persistent);
+    let in_slof = case(Family::Memory).under_slof();
+    [in_slof].into_iter().chain(kinds.into_iter().map(case)).chain([torn, pmem]).collect()
+}
+
+/// Persistent memory comes, and no QEMU takes it back: what a guest left half way, or did not look at, is its own after a
+/// reset.
+fn persistent(machine: &mut Machine) -> Result<()> {
+    let lessons = [
+        ("add:twice", Outcome::Taken),
+        ("add:late:30", Outcome::Taken),
+        ("add:ignore", Outcome::Ignored),
+        ("add:half:1", Outcome::Stuck),
+        ("add:half:2", Outcome::Stuck),
+    ];
+    let (mut came, mut reset) = (Vec::new(), Mark::default());
+    judged(machine, |run, machine| {
+        machine.start()?;
+        awake(machine, Mark::default())?;
+        run.turn_to(Step::Plug);
+        for (at, (policy, _)) in lessons.iter().enumerate() {
+            machine.order(&format!("policy {policy}"))?;
+            let from = machine.transcript().mark();
+            device::plug(machine, &format!("pupil{at}"), Kind::Nvdimm(LMB_BYTES))?;
+            came.push(outcome(machine, from, Request::Add)?);
+        }
+        idles(machine)?;
+        reset = machine.transcript().mark();
+        machine.reset()?;
+        awake(machine, reset)?;
+        idles(machine)?;
+        run.turn_to(Step::PowerDown);
+        power_down(machine)
+    })?;
+    let wanted: Vec<_> = lessons.iter().map(|(_, outcome)| Some(*outcome)).collect();
+    ensure!(came == wanted, "the plugs came to {came:?}");
+    let taken = machine.transcript().entries_since(reset).filter(|entry| {
+        matches!(entry.record, Record::Done { kind: DrcKind::PMEM, outcome: Outcome::Taken, .. })
+    });
+    ensure!(taken.count() == lessons.len(), "after the reset not all are the guest's");
+    Ok(())
 }
 
 fn manners(machine: &mut Machine, family: Family) -> Result<()> {
@@ -152,7 +203,7 @@ fn teach(
     lesson: Lesson,
 ) -> Result<Result<(), String>, Stop> {
     const ID: &str = "pupil";
-    let Lesson { policy, add, remove, told, again } = lesson;
+    let Lesson { policy, add, unasked, remove, told, again } = lesson;
     machine.order(&format!("policy {policy}"))?;
     run.turn_to(if kind == Kind::Phb { Step::AfterPhb } else { Step::Plug });
     let from = machine.transcript().mark();
@@ -161,6 +212,13 @@ fn teach(
     if added != Some(add) {
         return Ok(Err(format!("the plug came to {added:?}, not {add:?}")));
     }
+    // What the guest does on its own is done when it idles, and before the host asks for anything.
+    idles(machine)?;
+    let alone = ends(machine, from, Request::Remove).first().map(|end| end.0);
+    if alone != unasked {
+        return Ok(Err(format!("on its own the guest came to {alone:?}, not {unasked:?}")));
+    }
+    let mut said = ways(machine, from);
 
     run.turn_to(Step::unplug(kind));
     let (from, events) = (machine.transcript().mark(), machine.events().len());
@@ -170,6 +228,13 @@ fn teach(
         if removed != Some(remove) {
             return Ok(Err(format!("the request came to {removed:?}, not {remove:?}")));
         }
+    }
+    said.extend(ways(machine, from));
+    if said != [policy] {
+        return Ok(Err(format!("the guest says that it was told {said:?}")));
+    }
+    if policy == "remove:touch" && !ends(machine, from, Request::Remove).iter().all(|end| end.1) {
+        return Ok(Err("what was given back could still be used, or was not tried".to_owned()));
     }
     let seen = word(machine, ID, events, told != Told::Nothing)?;
     if seen != told {
@@ -188,8 +253,7 @@ fn teach(
         }
         if refused {
             let from = machine.transcript().mark();
-            machine.tell("system_reset");
-            machine.execute("system_reset", json!({}))?;
+            machine.reset()?;
             awake(machine, from)?;
         }
         if word(machine, ID, events, true)? != Told::Deleted {
@@ -204,13 +268,31 @@ fn teach(
 /// How the guest's turn ended that began after `from`.
 fn outcome(machine: &mut Machine, from: Mark, asked: Request) -> Result<Option<Outcome>, Stop> {
     const LIMIT: Duration = Duration::from_secs(10);
-    let done = |machine: &Machine| {
-        machine.transcript().entries_since(from).find_map(|entry| match entry.record {
-            Record::Done { request, outcome, .. } if request == asked => Some(outcome),
-            _ => None,
-        })
-    };
+    let done = |machine: &Machine| ends(machine, from, asked).first().map(|end| end.0);
     machine.wait_within(LIMIT, "the guest's word", done)
+}
+
+/// How each of the guest's turns ended since then, and whether it tried in vain to use what it had given back.
+fn ends(machine: &Machine, from: Mark, asked: Request) -> Vec<(Outcome, bool)> {
+    let in_vain = |reason: &str| {
+        reason.contains("touched after its release; ") && !reason.ends_with("it can still be used")
+    };
+    let end = |record: Record<'_>| match record {
+        Record::Done { request, outcome, reason, .. } if request == asked => {
+            Some((outcome, in_vain(&reason.0)))
+        }
+        _ => None,
+    };
+    machine.transcript().entries_since(from).filter_map(|entry| end(entry.record)).collect()
+}
+
+/// In which ways the guest says since then that it was told to treat a request, as in an order.
+fn ways(machine: &Machine, from: Mark) -> Vec<String> {
+    let way = |record: Record<'_>| match record {
+        Record::Policy { request, manner, .. } => Some(format!("{request}:{}", manner.0)),
+        _ => None,
+    };
+    machine.transcript().entries_since(from).filter_map(|entry| way(entry.record)).collect()
 }
 
 /// What QEMU says of the request; `due` says whether it is to say anything.

@@ -9,6 +9,7 @@ use paprika_harness::scenario::{self, Run};
 use paprika_harness::stop::Stop;
 use paprika_harness::transcript::Mark;
 use paprika_harness::verdict::{Finding, Verdict};
+use std::collections::BTreeSet;
 
 /// The first record that `pick` picks something from, or an error that names it.
 pub(crate) fn find<T>(machine: &Machine, what: &str, pick: impl FnMut(Record<'_>) -> Option<T>) -> Result<T> {
@@ -32,6 +33,25 @@ pub(crate) fn option(machine: &Machine, wanted: &str) -> (u8, u8) {
         _ => None,
     });
     options.last().copied().unwrap_or_default()
+}
+
+/// How the events named what is to be added or removed, in order.
+pub(crate) fn identifiers(machine: &Machine, wanted: &str, what: &str) -> Vec<String> {
+    all(machine, |record| match record {
+        Record::Event { resource, action, id, .. } if resource.0 == wanted && action.0 == what => {
+            Some(id.to_string())
+        }
+        _ => None,
+    })
+}
+
+/// The interrupts that came.
+pub(crate) fn sources(machine: &Machine) -> BTreeSet<u64> {
+    let interrupts = all(machine, |record| match record {
+        Record::Interrupt { irq, .. } => irq.map(|irq| irq.0),
+        _ => None,
+    });
+    interrupts.into_iter().collect()
 }
 
 /// The log is whole.

@@ -55,7 +55,7 @@ impl Case<'_> {
                 Some(Finding::pass("is reset by CAS and boots again", "the guest"))
             }
             (true, _) => {
-                let (boots, wanted) = (self.transcript.boots(), 1 + self.course.resets);
+                let (boots, wanted) = (self.transcript.boots(), self.wanted_boots());
                 let detail = format!("it booted {boots} times, not {wanted}");
                 Some(Finding::broken(PROPERTY, "the guest", Class::WrongAnswer, detail))
             }
@@ -68,7 +68,11 @@ impl Case<'_> {
     }
 
     fn is_reset_by_cas(&self) -> bool {
-        self.transcript.boots() > 1 + self.course.resets
+        self.transcript.boots() > self.wanted_boots()
+    }
+
+    fn wanted_boots(&self) -> u32 {
+        1 + self.course.resets + self.course.late_resets
     }
 
     /// Which profile this QEMU fits to, as far as this race shows it.

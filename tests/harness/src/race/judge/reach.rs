@@ -5,9 +5,21 @@ use super::{Case, Class, DrcIndex, Finding, Learned, Mark, Record, Request, Runn
 impl Case<'_> {
     /// How the guest was told of something on this connector.
     pub(super) fn told(&self, connector: DrcIndex, from: Mark, until: Option<Mark>) -> Vec<Learned> {
+        self.begins(connector, from, until).into_iter().map(|(way, _)| way).collect()
+    }
+
+    /// The same, with the number of the event that told.
+    pub(super) fn begins(
+        &self,
+        connector: DrcIndex,
+        from: Mark,
+        until: Option<Mark>,
+    ) -> Vec<(Learned, Option<u32>)> {
         let said = self.transcript.entries_between(from, until);
         let begins = said.filter_map(|entry| match entry.record {
-            Record::Begin { drc, request: Request::Add, learned, .. } if drc == connector => Some(learned),
+            Record::Begin { drc, request: Request::Add, learned, event, .. } if drc == connector => {
+                Some((learned, event))
+            }
             _ => None,
         });
         begins.collect()
@@ -22,15 +34,8 @@ impl Case<'_> {
     ) -> Vec<Finding> {
         let Some(first) = tenants.first() else { return Vec::new() };
         let told = self.told(connector, self.from(first), Some(settled.at));
-        // The last that were told of belong to the last that were plugged; those before are owed an explanation.
-        let mut told = told.into_iter().rev();
-        let mut findings = Vec::new();
-        for (at, runner) in tenants.iter().enumerate().rev() {
-            let ways: Vec<Learned> =
-                if at == 0 { told.by_ref().collect() } else { told.by_ref().take(1).collect() };
-            findings.push(self.once(runner, connector, &ways));
-        }
-        findings
+        let shares = shares(told, tenants.len());
+        tenants.iter().zip(shares).map(|(runner, ways)| self.once(runner, connector, &ways)).collect()
     }
 
     fn once(&self, runner: &Runner, connector: DrcIndex, ways: &[Learned]) -> Finding {
@@ -56,7 +61,7 @@ impl Case<'_> {
                 Finding::broken(PROPERTY, runner.id, Class::Ghost, detail)
             }
             _ => {
-                let words: Vec<&str> = ways.iter().rev().map(|way| way.word()).collect();
+                let words: Vec<&str> = ways.iter().map(|way| way.word()).collect();
                 let detail =
                     format!("{connector} reached the guest {} times: {}", ways.len(), words.join(", "));
                 Finding::broken(PROPERTY, runner.id, Class::Ghost, detail)
@@ -90,4 +95,13 @@ impl Case<'_> {
             Finding::pass(PROPERTY, runner.id)
         })
     }
+}
+
+/// What was told of each of several devices that were on one connector, one after the other. The last that were told of belong
+/// to the last that were plugged; those before are owed an explanation.
+pub(super) fn shares<T>(mut told: Vec<T>, tenants: usize) -> Vec<Vec<T>> {
+    let mut shares: Vec<Vec<T>> = (1..tenants).map(|_| told.pop().into_iter().collect()).collect();
+    shares.push(told);
+    shares.reverse();
+    shares
 }

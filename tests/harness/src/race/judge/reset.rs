@@ -9,7 +9,7 @@ impl Case<'_> {
     pub(super) fn queue_after_reset(&self, settled: &Settled) -> Option<Finding> {
         const PROPERTY: &str = "the queue is empty after a reset";
         (self.course.resets > 0).then_some(())?;
-        let said = self.transcript.entries_between(self.transcript.last_boot(), Some(settled.at));
+        let said = self.transcript.entries_between(self.boot(), Some(settled.at));
         let mut early = said.filter_map(|entry| match entry.record {
             Record::Event { number, resource, action, id, .. } => {
                 Some(format!("the guest: event {number}: {resource} {action} {id}"))
@@ -27,7 +27,7 @@ impl Case<'_> {
         const PROPERTY: &str = "reads cold-plugged after a reset";
         (self.course.resets > 0).then_some(())?;
         let mut open = BTreeSet::new();
-        for entry in self.transcript.entries_between(self.transcript.last_boot(), Some(settled.at)) {
+        for entry in self.transcript.entries_between(self.boot(), Some(settled.at)) {
             let (drc, odd) = match entry.record {
                 Record::Begin { drc, request: Request::Add, learned: Learned::Tree, .. } => {
                     open.insert(drc);

@@ -1,7 +1,9 @@
 //! Each property can fail, and each witness can convict: stories in which one of them lies.
 
+mod accounts;
 mod lies;
 mod profiles;
+mod refusals;
 mod story;
 
 use super::{Class, Finding, Verdict};

@@ -5,7 +5,7 @@ use crate::qemu::Version;
 use crate::qmp::Event;
 use crate::race::course::{Again, Asked, Course, Runner};
 use crate::race::expect::Expect;
-use crate::race::judge::{Case, judge, seen};
+use crate::race::judge::{Case, account, judge, seen};
 use crate::race::settle::Settled;
 use crate::stop::Stop;
 use crate::transcript::Transcript;
@@ -38,6 +38,8 @@ pub(super) struct Story {
     pub(super) settled: Settled,
     /// What QEMU tells, after the device was asked for.
     pub(super) events: Vec<Event>,
+    /// Whether the guest is told to refuse.
+    pub(super) refusing: bool,
     /// How often the host resets the machine.
     pub(super) resets: u32,
     /// What QEMU does with a device after a CAS without option vector 6.
@@ -128,6 +130,7 @@ impl Story {
                 trace: Some(trace(&["realize", "attach", "set_configured"])),
             },
             events: Vec::new(),
+            refusing: false,
             resets: 0,
             without_ov6: None,
             stop: None,
@@ -171,6 +174,22 @@ impl Story {
         story
     }
 
+    /// It is plugged and taken, asked for, and kept; the guest says so. Later it goes.
+    pub(super) fn of_a_kept_device() -> Self {
+        let mut story = Self::of_an_unplug();
+        story.refusing = true;
+        story.boots[0].truncate(7);
+        story.boots[0].extend([
+            call("isolation-state", "unisolate", "configured", Status::SUCCESS),
+            done(Request::Remove, Outcome::Kept),
+        ]);
+        let trace = trace(&["attach", "set_configured", "unplug_request", "awaiting_quiesce"]);
+        story.settled = Settled { trace: Some(trace), ..Self::of_a_plug().settled };
+        let refused = Event { name: "DEVICE_UNPLUG_GUEST_ERROR".into(), ..deleted(DEVICE) };
+        story.events = vec![refused, deleted(DEVICE)];
+        story
+    }
+
     /// It is plugged just before a reset.
     pub(super) fn of_a_reset() -> Self {
         let mut story = Self::of_an_early_plug();
@@ -200,6 +219,11 @@ impl Story {
     /// What comes of it.
     pub(super) fn judged(&self) -> Vec<Finding> {
         self.tell(judge)
+    }
+
+    /// What a person is told of it.
+    pub(super) fn account(&self) -> Vec<String> {
+        self.tell(account)
     }
 
     /// The profile that is seen in it.
@@ -235,6 +259,7 @@ impl Story {
         let mut course = Course::default();
         course.dusk = Some(settled.at);
         (course.settled, course.runners) = (Some(settled), vec![runner]);
+        course.refusing = self.refusing;
         (course.resets, course.without_ov6) = (self.resets, self.without_ov6);
         hear(&Case {
             course: &course,
