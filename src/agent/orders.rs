@@ -4,7 +4,7 @@ use super::guest::{Chapter, Guest};
 use super::hold::{Order, Said};
 use super::trees::When;
 use crate::hotplug::policy::Rules;
-use crate::log::{Hex, Record, Severity};
+use crate::log::{Record, Severity};
 use crate::machine::Machine;
 use crate::papr::indicator::EntitySense;
 use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
@@ -27,7 +27,7 @@ impl<M: Machine> Guest<M> {
 
     /// Does what an order says, where that can be done.
     pub(super) fn consider(&mut self, (order, argument): Said) {
-        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy].contains(&order);
+        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy, Order::Set].contains(&order);
         let late = self.rtas_up && order == Order::Cas;
         if early || late {
             let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
@@ -43,8 +43,14 @@ impl<M: Machine> Guest<M> {
             Order::Go => Ok(()),
             Order::Poll => self.poll(),
             Order::EventScan => self.scan(),
-            Order::Arm => self.switch_sources(PRIORITY_EVENTS),
-            Order::Mask => self.switch_sources(PRIORITY_MASKED),
+            Order::Arm => {
+                self.switch_sources(PRIORITY_EVENTS);
+                Ok(())
+            }
+            Order::Mask => {
+                self.switch_sources(PRIORITY_MASKED);
+                Ok(())
+            }
             Order::Reset => {
                 let answer = self.rtas().system_reboot();
                 self.refused("system-reboot", answer);
@@ -55,6 +61,16 @@ impl<M: Machine> Guest<M> {
                 self.read_the_tree(When::AfterCas)
             }
             Order::Dump => self.dump(),
+            Order::Route => {
+                self.redirect(argument);
+                Ok(())
+            }
+            Order::Set => {
+                if let Err(bad) = self.arguments.take(argument) {
+                    self.problem(Severity::Minor, "set", bad);
+                }
+                Ok(())
+            }
             Order::Policy => {
                 match Rules::parse(argument) {
                     Ok(rules) => self.arguments.policy = rules,
@@ -68,7 +84,8 @@ impl<M: Machine> Guest<M> {
     /// Says what every source is set to, every sensor that does not read as in an empty machine, and the heap.
     fn dump(&mut self) -> Chapter {
         for source in self.facts.sources.clone() {
-            self.say_route(source.irq)?;
+            let said = self.controller.say_route(&mut self.machine, &self.tokens, source.irq);
+            self.heed(said);
         }
         let connectors: Vec<_> =
             self.inventory.iter().map(|(index, connector)| (index, connector.held.is_some())).collect();
@@ -81,12 +98,6 @@ impl<M: Machine> Guest<M> {
             }
         }
         self.say_heap();
-        Ok(())
-    }
-
-    fn say_route(&mut self, irq: u32) -> Chapter {
-        let (rc, (server, priority)) = self.must(|guest| guest.rtas().get_xive(irq))?;
-        self.say(&Record::Irq { irq: Hex(irq.into()), call: "get-xive".into(), server, priority, rc });
         Ok(())
     }
 }
