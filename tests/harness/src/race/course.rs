@@ -164,6 +164,14 @@ impl Course {
                 machine.go()?;
                 self.come_to(machine, IDLE)?;
             }
+            Window::InsideCas => {
+                machine.start()?;
+                self.come_to(machine, BEFORE_CAS)?;
+                machine.order("cas")?;
+                self.act(machine, scenario)?;
+                machine.go()?;
+                self.come_to(machine, IDLE)?;
+            }
             Window::Handler => {
                 machine.start()?;
                 self.come_to(machine, IDLE)?;

@@ -24,7 +24,8 @@ pub struct Past {
 }
 
 /// Before the guest has negotiated.
-const EARLY: &[Window] = &[Window::Prelaunch, Window::Firmware, Window::BeforeCas, Window::AfterReset];
+const EARLY: &[Window] =
+    &[Window::Prelaunch, Window::Firmware, Window::BeforeCas, Window::InsideCas, Window::AfterReset];
 /// When the guest has negotiated and does not listen.
 const DEAF: &[Window] = &[Window::AfterCas, Window::Masked];
 /// When events wait in the queue and others are taken.

@@ -12,6 +12,8 @@ pub enum Window {
     Firmware,
     /// The next call is `ibm,client-architecture-support`.
     BeforeCas,
+    /// The guest has called CAS once, and is about to call it again.
+    InsideCas,
     /// CAS has returned, and there is no handler.
     AfterCas,
     /// The handler is installed, the sources are off.
@@ -34,6 +36,7 @@ impl Window {
         Self::Prelaunch,
         Self::Firmware,
         Self::BeforeCas,
+        Self::InsideCas,
         Self::AfterCas,
         Self::Masked,
         Self::Handler,
@@ -49,6 +52,7 @@ impl Window {
             Self::Prelaunch => "prelaunch",
             Self::Firmware => "firmware",
             Self::BeforeCas => "before-cas",
+            Self::InsideCas => "inside-cas",
             Self::AfterCas => "after-cas",
             Self::Masked => "masked",
             Self::Handler => "handler",
@@ -65,6 +69,7 @@ impl Window {
             Self::Prelaunch => "while QEMU is stopped before the guest's first instruction",
             Self::Firmware => "while SLOF runs",
             Self::BeforeCas => "just before the guest calls ibm,client-architecture-support",
+            Self::InsideCas => "between two calls of CAS, the first of which was granted",
             Self::AfterCas => "just after CAS has returned, when the guest has no handler yet",
             Self::Masked => "when the handler is installed and the event sources are still off",
             Self::Handler => "when the handler is armed and the guest idles",
@@ -82,6 +87,7 @@ impl Window {
         match self {
             Self::Prelaunch | Self::Firmware => &[1, 26],
             Self::BeforeCas => &[9, 12, 14, 16],
+            Self::InsideCas => &[5, 12, 16, 23],
             Self::AfterCas => &[4, 15, 18],
             Self::Masked => &[15, 18, 25],
             Self::Handler => &[9, 17],
@@ -96,7 +102,7 @@ impl Window {
     pub const fn holds(self) -> &'static str {
         match self {
             Self::Prelaunch | Self::Firmware => "idle#1",
-            Self::BeforeCas => "before-cas#1,idle#1",
+            Self::BeforeCas | Self::InsideCas => "before-cas#1,idle#1",
             Self::AfterCas => "after-cas#1,idle#1",
             Self::Masked => "handler-installed#1,idle#1",
             Self::Handler | Self::BeforeReset => "idle#1",
@@ -110,7 +116,7 @@ impl Window {
     pub const fn station(self) -> Option<&'static str> {
         match self {
             Self::Prelaunch | Self::Firmware => None,
-            Self::BeforeCas | Self::AfterReset => Some("before-cas"),
+            Self::BeforeCas | Self::InsideCas | Self::AfterReset => Some("before-cas"),
             Self::AfterCas => Some("after-cas"),
             Self::Masked => Some("handler-installed"),
             Self::Handler | Self::BeforeReset => Some("idle"),
@@ -123,7 +129,12 @@ impl Window {
     pub const fn is_told_by_tree(self) -> bool {
         matches!(
             self,
-            Self::Prelaunch | Self::Firmware | Self::BeforeCas | Self::BeforeReset | Self::AfterReset
+            Self::Prelaunch
+                | Self::Firmware
+                | Self::BeforeCas
+                | Self::InsideCas
+                | Self::BeforeReset
+                | Self::AfterReset
         )
     }
 
