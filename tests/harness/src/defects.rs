@@ -36,6 +36,8 @@ pub enum Step {
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
+    /// Sending an interrupt by XICS to a core that has gone.
+    TargetGone,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Step {
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
             Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
+            Self::TargetGone => "an interrupt is sent by XICS to a core that has gone",
             Self::PowerDown => "powering down",
         })
     }
@@ -154,6 +157,14 @@ pub const DEFECTS: &[Defect] = &[
         certain: true,
         reason: "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which some blocks have \
                  gone and others have not",
+    },
+    Defect {
+        id: "target-gone",
+        first: STABLE,
+        last: STABLE,
+        step: Step::TargetGone,
+        certain: true,
+        reason: "dies of SIGSEGV in icp_irq when an interrupt is sent by XICS to a core that has gone",
     },
 ];
 

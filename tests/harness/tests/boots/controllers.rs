@@ -14,30 +14,30 @@ use paprika_harness::transcript::Mark;
 
 /// A way to come to a controller.
 #[derive(Clone, Copy)]
-struct Mode {
+pub(crate) struct Mode {
     /// What the trial is called.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The machine's option.
-    machine: &'static str,
+    pub(crate) machine: &'static str,
     /// What the guest is told.
-    append: &'static str,
+    pub(crate) append: &'static str,
     /// The controller that it comes to.
-    controller: &'static str,
+    pub(crate) controller: &'static str,
 }
 
-const MODES: [Mode; 4] = [
+pub(crate) const MODES: [Mode; 4] = [
     Mode { name: "xics", machine: "ic-mode=xics", append: "", controller: XICS },
     Mode { name: "xive", machine: "ic-mode=xive", append: "", controller: XIVE },
     Mode { name: "dual", machine: "ic-mode=dual", append: "", controller: XICS },
     Mode { name: "dual-xive", machine: "ic-mode=dual", append: " ov5=+xive", controller: XIVE },
 ];
 
-const XICS: &str = "xics";
-const XIVE: &str = "xive";
+pub(crate) const XICS: &str = "xics";
+pub(crate) const XIVE: &str = "xive";
 const DIMM: Kind = Kind::Dimm(LMB_BYTES);
 
 impl Mode {
-    fn case(
+    pub(crate) fn case(
         self,
         what: &str,
         append: &str,
@@ -69,7 +69,7 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// The interrupt of the source with this name.
-fn source(machine: &Machine, wanted: &str) -> Result<Hex> {
+pub(crate) fn source(machine: &Machine, wanted: &str) -> Result<Hex> {
     find(machine, "its event sources", |record| match record {
         Record::Source { name, irq, .. } if name.0 == wanted => Some(irq),
         _ => None,
@@ -77,7 +77,7 @@ fn source(machine: &Machine, wanted: &str) -> Result<Hex> {
 }
 
 /// The interrupts of the source of hotplug events, each as the number of events that it brought.
-fn interrupts(machine: &Machine) -> Result<Vec<u32>> {
+pub(crate) fn interrupts(machine: &Machine) -> Result<Vec<u32>> {
     let hot_plug = source(machine, "hot-plug-events")?;
     Ok(all(machine, |record| match record {
         Record::Interrupt { irq, events, .. } if irq == Some(hot_plug) => Some(events),
@@ -86,7 +86,7 @@ fn interrupts(machine: &Machine) -> Result<Vec<u32>> {
 }
 
 /// The guest works with this controller, and CAS has granted that.
-fn works_with(machine: &Machine, wanted: &str) -> Result<()> {
+pub(crate) fn works_with(machine: &Machine, wanted: &str) -> Result<()> {
     let name = find(machine, "its controller", |record| match record {
         Record::Controller { name, .. } => Some(name.to_string()),
         _ => None,
@@ -124,14 +124,18 @@ fn plug_and_unplug(machine: &mut Machine, mode: Mode) -> Result<()> {
 }
 
 /// Has the guest obey, and waits until it has.
-fn obey(machine: &mut Machine, order: &str, done: impl Fn(&Record<'_>) -> bool) -> Result<(), Stop> {
+pub(crate) fn obey(
+    machine: &mut Machine,
+    order: &str,
+    done: impl Fn(&Record<'_>) -> bool,
+) -> Result<(), Stop> {
     let from = machine.transcript().mark();
     machine.say(order)?;
     machine.wait_for_record(&format!("the answer to `{order}`"), from, done)
 }
 
 /// Both sources were switched: the guest speaks of the last.
-fn is_switched(record: &Record<'_>) -> bool {
+pub(crate) fn is_switched(record: &Record<'_>) -> bool {
     match record {
         Record::Irq { irq, .. } => irq.0 == 0x1000,
         Record::Xive { call, irq, .. } => {
