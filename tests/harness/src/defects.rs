@@ -168,13 +168,23 @@ pub const DEFECTS: &[Defect] = &[
     },
 ];
 
+/// What was at hand.
+const ALL: [Version; 3] = [STABLE, BACKPORT, NEWEST];
+
 /// The versions in which `H_INT_ESB` was seen to hand out what it has loaded with its bytes in the order of the host.
-const SWAPPED_ESB_LOADS: [Version; 3] =
-    [Version::new(7, 2, 22), Version::new(10, 0, 13), Version::new(11, 1, 3)];
+const SWAPPED_ESB_LOADS: [Version; 3] = ALL;
+
+/// The versions in which `H_INT_GET_SOURCE_CONFIG` was seen to answer out of a queue that was never set.
+const FORGOTTEN_TARGETS: [Version; 3] = ALL;
 
 /// Whether this QEMU hands out the bytes of a load by `H_INT_ESB` in the order of the host, which is not the guest's.
 pub fn swaps_esb_loads(version: Version) -> bool {
     cfg!(target_endian = "little") && SWAPPED_ESB_LOADS.contains(&version)
+}
+
+/// Whether this QEMU does not tell where a source is sent to, as long as no queue was set for that processor.
+pub fn forgets_target_without_queue(version: Version) -> bool {
+    FORGOTTEN_TARGETS.contains(&version)
 }
 
 /// A device that some QEMUs do not let go.
