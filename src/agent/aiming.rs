@@ -49,13 +49,36 @@ impl<M: Machine> Guest<M> {
             let detail = format!("{text:?} is no number of a server, or a number and {STAY}");
             return self.problem(Severity::Minor, "route", detail);
         };
-        let here = aim.server == self.facts.boot_server;
-        if !here && self.machine.bare().running().contains(&aim.server) {
+        let was_deaf = !self.hears(self.target());
+        if aim.server != self.facts.boot_server && self.machine.bare().running().contains(&aim.server) {
             let listens = self.make_listen(aim.server);
             self.heed(listens);
         }
         self.aim = Some(aim);
         self.switch_sources(PRIORITY_EVENTS);
+        if was_deaf && self.hears(aim.server) {
+            self.send_again();
+        }
+    }
+
+    /// Whether interrupts are accepted that are sent there.
+    fn hears(&mut self, server: u32) -> bool {
+        server == self.facts.boot_server || self.machine.ears().iter().any(|ear| ear.server == server)
+    }
+
+    /// Has the sources send once more what nobody has heard.
+    fn send_again(&mut self) {
+        for source in self.facts.sources.clone() {
+            let sent = self.controller.send_again(&mut self.machine, source.irq);
+            self.heed(sent);
+        }
+        self.present_again();
+    }
+
+    /// Has the controller present here what another processor has not accepted.
+    fn present_again(&mut self) {
+        let opened = self.controller.open(&mut self.machine);
+        self.heed(opened);
     }
 
     /// Has a thread listen that runs.
@@ -94,14 +117,17 @@ impl<M: Machine> Guest<M> {
         }
         let ears = self.machine.ears();
         let leaving: Vec<Ear> = ears.iter().filter(|ear| servers.contains(&ear.server)).cloned().collect();
-        for ear in leaving {
+        for ear in &leaving {
             ear.close();
-            let closed = self.wait_for(&ear, false);
+            let closed = self.wait_for(ear, false);
             self.heed(closed);
             // What it heard last is not lost.
             self.machine.hear();
             self.machine.ears().retain(|one| one.server != ear.server);
             self.machine.bare().listen(ear.server, None);
+        }
+        if !leaving.is_empty() {
+            self.present_again();
         }
     }
 

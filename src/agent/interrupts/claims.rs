@@ -134,12 +134,7 @@ impl Intake {
                 let Ok(ack) = ack else {
                     return alloc::vec![Claim::new(None, taken, How::Refused)];
                 };
-                let mut claims = Vec::new();
-                while let Some(irq) =
-                    cursor.take(Entry(machine.queue_entry(*server, PRIORITY_EVENTS, cursor.place())))
-                {
-                    claims.push(Claim::new(Some(irq), taken, How::Xive { reopens: false }));
-                }
+                let mut claims = queued(machine, *server, cursor, taken);
                 if claims.is_empty() {
                     claims.push(Claim::new(None, taken, How::Xive { reopens: false }));
                 }
@@ -150,6 +145,22 @@ impl Intake {
             }
         }
     }
+
+    /// Accepts what is left for a processor that has closed itself and is not signalled any more. XICS leaves nothing: it gives
+    /// what was not accepted back to its source, and presents it again when a processor opens.
+    pub fn leftovers<M: EventQueues>(&mut self, machine: &M, taken: Taken) -> Vec<Claim> {
+        match self {
+            Self::Xics => Vec::new(),
+            Self::Xive { server, cursor, .. } => queued(machine, *server, cursor, taken),
+        }
+    }
+}
+
+/// What stands in a queue of XIVE and was not read yet.
+fn queued<M: EventQueues>(machine: &M, server: u32, cursor: &mut Cursor, taken: Taken) -> Vec<Claim> {
+    let next = || cursor.take(Entry(machine.queue_entry(server, PRIORITY_EVENTS, cursor.place())));
+    let claim = |irq| Claim::new(Some(irq), taken, How::Xive { reopens: false });
+    core::iter::from_fn(next).map(claim).collect()
 }
 
 fn xics<M: Hypervisor>(machine: &mut M, taken: Taken) -> Claim {

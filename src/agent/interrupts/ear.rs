@@ -62,19 +62,23 @@ impl Ear {
                 }
             };
             shared.counted = Some(taken.count);
-            if taken.count != counted {
-                let claims = intake.accept(machine, taken);
-                shared.heard.extend(claims.into_iter().map(|claim| claim.by(server)));
-                machine.hcall(Hcall::prod(home));
-            } else if shared.over {
-                shared.counted = None;
-                let closed = intake.set_priority(machine, PRIORITY_CLOSED);
-                shared.note(closed);
-            }
+            // Before it closes: to end one opens it.
             for claim in core::mem::take(&mut shared.answered) {
                 let ended = intake.end(machine, &claim);
                 shared.note(ended);
             }
+            let claims = if taken.count != counted {
+                intake.accept(machine, taken)
+            } else if shared.over {
+                shared.counted = None;
+                let closed = intake.set_priority(machine, PRIORITY_CLOSED);
+                shared.note(closed);
+                intake.leftovers(machine, taken)
+            } else {
+                return;
+            };
+            shared.heard.extend(claims.into_iter().map(|claim| claim.by(server)));
+            machine.hcall(Hcall::prod(home));
         })
     }
 

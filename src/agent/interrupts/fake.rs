@@ -1,4 +1,5 @@
-//! A model of XIVE's half: sources with P and Q, routes, queues in the guest's memory, and one thread's management area.
+//! A model of XIVE's half: sources with P and Q, routes, queues in the guest's memory, and the management area
+//! of thread 0.
 //!
 //! Ref: QEMU hw/intc/xive.c (xive_source_esb_read, xive_router_notify, xive_tctx_accept)
 
@@ -73,7 +74,9 @@ impl Fake {
             queue.place = 0;
             queue.generation = !queue.generation;
         }
-        self.pending |= 1 << priority;
+        if server == 0 {
+            self.pending |= 1 << priority;
+        }
     }
 
     /// Whether the thread is interrupted.

@@ -90,7 +90,7 @@ impl Controller {
         }
     }
 
-    /// Opens this processor for every interrupt.
+    /// Opens this processor for every interrupt. XICS presents again what another processor did not accept.
     ///
     /// # Errors
     /// In words: it stays closed.
@@ -113,6 +113,18 @@ impl Controller {
         match self {
             Self::Xics => xics::route(bus, tokens, irq, server, priority),
             Self::Xive(xive) => xive.route(bus, irq, server, priority),
+        }
+    }
+
+    /// Has a source send once more what it has sent where nobody heard it. It is routed to a processor that hears.
+    ///
+    /// # Errors
+    /// In words: it may not come.
+    pub fn send_again<M: Bus>(&mut self, bus: &mut M, irq: u32) -> Result<(), String> {
+        match self {
+            // It was given back to its source, and is presented again when a processor opens.
+            Self::Xics => Ok(()),
+            Self::Xive(xive) => xive.send_again(bus, irq),
         }
     }
 

@@ -2,7 +2,7 @@ use super::fake::{Fake, PAGE};
 use super::{Claim, Controller, Intake};
 use crate::machine::Taken;
 use crate::openfirmware::tree::InterruptController;
-use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED, PRIORITY_OPEN};
+use crate::papr::interrupt::{PRIORITY_CLOSED, PRIORITY_EVENTS, PRIORITY_MASKED, PRIORITY_OPEN};
 use crate::papr::rtas::Tokens;
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_oneof, proptest};
 
@@ -145,6 +145,43 @@ fn a_signal_with_an_empty_queue_opens_the_processor_again() {
     assert_eq!(late.iter().map(|claim| claim.source).collect::<Vec<_>>(), [None]);
     first.into_iter().chain(late).for_each(|claim| bench.end(claim));
     assert_eq!(bench.fake.priority, PRIORITY_OPEN);
+}
+
+#[test]
+fn what_was_sent_where_nobody_hears_is_sent_again_once() {
+    for by_call in [false, true] {
+        let mut bench = Bench::armed(by_call);
+        let tokens = Tokens::read(|_| None);
+        bench.controller.intake_of(&mut bench.fake, 1).expect("a queue");
+        for irq in [HOT_PLUG, EPOW] {
+            bench.controller.route(&mut bench.fake, &tokens, irq, 1, PRIORITY_EVENTS).expect("it is routed");
+        }
+        bench.fake.trigger(HOT_PLUG);
+        bench.fake.trigger(HOT_PLUG);
+        bench.route(HOT_PLUG, PRIORITY_EVENTS);
+        bench.route(EPOW, PRIORITY_EVENTS);
+        assert!(!bench.fake.is_signalled(), "it was sent already");
+        for irq in [HOT_PLUG, EPOW] {
+            bench.controller.send_again(&mut bench.fake, irq).expect("it is sent");
+        }
+        assert_eq!(bench.serve(), [HOT_PLUG]);
+        bench.fake.trigger(HOT_PLUG);
+        assert_eq!(bench.serve(), [HOT_PLUG], "it is ready for the next");
+    }
+}
+
+#[test]
+fn what_is_left_for_a_processor_that_has_closed_is_accepted_without_a_signal() {
+    let mut bench = Bench::armed(false);
+    bench.fake.priority = PRIORITY_CLOSED;
+    bench.fake.trigger(EPOW);
+    bench.fake.trigger(HOT_PLUG);
+    assert!(!bench.fake.is_signalled());
+    let left = bench.intake.leftovers(&bench.fake, Taken::default());
+    assert_eq!(left.iter().map(|claim| claim.source).collect::<Vec<_>>(), [Some(EPOW), Some(HOT_PLUG)]);
+    left.into_iter().for_each(|claim| bench.end(claim));
+    assert_eq!(bench.fake.priority, PRIORITY_CLOSED, "it stays closed");
+    assert_eq!(bench.intake.leftovers(&bench.fake, Taken::default()), []);
 }
 
 #[test]

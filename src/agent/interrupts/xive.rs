@@ -145,6 +145,13 @@ impl Xive {
         self.let_through(bus, line)
     }
 
+    /// Triggers a source once more that has let something through which nobody heard.
+    pub(super) fn send_again<M: Bus>(&mut self, bus: &mut M, irq: u32) -> Result<(), String> {
+        let at = self.line(bus, irq)?;
+        let line = self.lines[at];
+        if is_let_through(self.load(bus, line, Load::Set00)?) { self.trigger(bus, line) } else { Ok(()) }
+    }
+
     /// Switches a source off, so that it keeps what comes.
     fn keep_back<M: Bus>(&self, bus: &mut M, line: Line) -> Result<Held, String> {
         let (before, held) = match line.held {

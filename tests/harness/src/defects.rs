@@ -36,6 +36,8 @@ pub enum Step {
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
+    /// Sending an interrupt by XICS to a core that has gone.
+    TargetGone,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Step {
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
             Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
+            Self::TargetGone => "an interrupt is sent by XICS to a core that has gone",
             Self::PowerDown => "powering down",
         })
     }
@@ -155,15 +158,33 @@ pub const DEFECTS: &[Defect] = &[
         reason: "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which some blocks have \
                  gone and others have not",
     },
+    Defect {
+        id: "target-gone",
+        first: STABLE,
+        last: STABLE,
+        step: Step::TargetGone,
+        certain: true,
+        reason: "dies of SIGSEGV in icp_irq when an interrupt is sent by XICS to a core that has gone",
+    },
 ];
 
+/// What was at hand.
+const ALL: [Version; 3] = [STABLE, BACKPORT, NEWEST];
+
 /// The versions in which `H_INT_ESB` was seen to hand out what it has loaded with its bytes in the order of the host.
-const SWAPPED_ESB_LOADS: [Version; 3] =
-    [Version::new(7, 2, 22), Version::new(10, 0, 13), Version::new(11, 1, 3)];
+const SWAPPED_ESB_LOADS: [Version; 3] = ALL;
+
+/// The versions in which `H_INT_GET_SOURCE_CONFIG` was seen to answer out of a queue that was never set.
+const FORGOTTEN_TARGETS: [Version; 3] = ALL;
 
 /// Whether this QEMU hands out the bytes of a load by `H_INT_ESB` in the order of the host, which is not the guest's.
 pub fn swaps_esb_loads(version: Version) -> bool {
     cfg!(target_endian = "little") && SWAPPED_ESB_LOADS.contains(&version)
+}
+
+/// Whether this QEMU does not tell where a source is sent to, as long as no queue was set for that processor.
+pub fn forgets_target_without_queue(version: Version) -> bool {
+    FORGOTTEN_TARGETS.contains(&version)
 }
 
 /// A device that some QEMUs do not let go.

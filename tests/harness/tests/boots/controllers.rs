@@ -3,7 +3,8 @@
 use crate::case::Case;
 use crate::seen::{all, ends, find, judged, option, reach};
 use anyhow::{Result, ensure};
-use paprika::log::{Hex, Record, Severity, Verdict};
+use paprika::log::{Hex, Learned, Record, Request, Severity, Verdict};
+use paprika::papr::drc::DrcKind;
 use paprika_harness::defects::{Step, swaps_esb_loads};
 use paprika_harness::device::{Kind, LMB_BYTES};
 use paprika_harness::machine::Machine;
@@ -14,30 +15,30 @@ use paprika_harness::transcript::Mark;
 
 /// A way to come to a controller.
 #[derive(Clone, Copy)]
-struct Mode {
+pub(crate) struct Mode {
     /// What the trial is called.
-    name: &'static str,
+    pub(crate) name: &'static str,
     /// The machine's option.
-    machine: &'static str,
+    pub(crate) machine: &'static str,
     /// What the guest is told.
-    append: &'static str,
+    pub(crate) append: &'static str,
     /// The controller that it comes to.
-    controller: &'static str,
+    pub(crate) controller: &'static str,
 }
 
-const MODES: [Mode; 4] = [
+pub(crate) const MODES: [Mode; 4] = [
     Mode { name: "xics", machine: "ic-mode=xics", append: "", controller: XICS },
     Mode { name: "xive", machine: "ic-mode=xive", append: "", controller: XIVE },
     Mode { name: "dual", machine: "ic-mode=dual", append: "", controller: XICS },
     Mode { name: "dual-xive", machine: "ic-mode=dual", append: " ov5=+xive", controller: XIVE },
 ];
 
-const XICS: &str = "xics";
-const XIVE: &str = "xive";
+pub(crate) const XICS: &str = "xics";
+pub(crate) const XIVE: &str = "xive";
 const DIMM: Kind = Kind::Dimm(LMB_BYTES);
 
 impl Mode {
-    fn case(
+    pub(crate) fn case(
         self,
         what: &str,
         append: &str,
@@ -52,7 +53,7 @@ impl Mode {
 pub(crate) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     cases.extend(MODES.map(|mode| mode.case("controller", "", plug_and_unplug)));
-    let [xics, _, dual, dual_xive] = MODES;
+    let [xics, xive, dual, dual_xive] = MODES;
     for mode in [xics, dual_xive] {
         cases.push(mode.case("masked", "hold=idle#1", masked));
         cases.push(mode.case("before-armed", "hold=handler-installed", before_armed));
@@ -60,16 +61,21 @@ pub(crate) fn cases() -> Vec<Case> {
         cases.push(mode.case("together", "hold=idle#1", together));
     }
     cases.push(dual_xive.case("controller", "", plug_and_unplug).under_slof());
-    cases.push(dual.case("switched", "hold=tree-read#1", |machine, _| switched(machine, &["+"], XIVE)));
-    cases.push(
-        dual.case("switched-back", "hold=tree-read#1", |machine, _| switched(machine, &["+", "-"], XICS)),
-    );
+    let there = |machine: &mut Machine, _| switched(machine, &["+"], XIVE);
+    let back = |machine: &mut Machine, _| switched(machine, &["+", "-"], XICS);
+    let and_there = |machine: &mut Machine, _| switched(machine, &["-", "+"], XIVE);
+    cases.push(dual.case("switched", "hold=tree-read#1", there));
+    cases.push(dual.case("switched-back", "hold=tree-read#1", back));
+    cases.push(dual.case("switched-back", "hold=tree-read#1", back).under_slof());
+    cases.push(dual_xive.case("switched-back", "hold=tree-read#1", and_there));
+    cases.push(xics.case("absent-controller", "ov5=+xive", |machine, _| absent(machine, "XIVE")));
+    cases.push(xive.case("absent-controller", "ov5=-xive", |machine, _| absent(machine, "XICS")));
     cases.push(dual_xive.case("sources-by-calls", "until=armed xive=calls", by_calls));
     cases
 }
 
 /// The interrupt of the source with this name.
-fn source(machine: &Machine, wanted: &str) -> Result<Hex> {
+pub(crate) fn source(machine: &Machine, wanted: &str) -> Result<Hex> {
     find(machine, "its event sources", |record| match record {
         Record::Source { name, irq, .. } if name.0 == wanted => Some(irq),
         _ => None,
@@ -77,7 +83,7 @@ fn source(machine: &Machine, wanted: &str) -> Result<Hex> {
 }
 
 /// The interrupts of the source of hotplug events, each as the number of events that it brought.
-fn interrupts(machine: &Machine) -> Result<Vec<u32>> {
+pub(crate) fn interrupts(machine: &Machine) -> Result<Vec<u32>> {
     let hot_plug = source(machine, "hot-plug-events")?;
     Ok(all(machine, |record| match record {
         Record::Interrupt { irq, events, .. } if irq == Some(hot_plug) => Some(events),
@@ -86,7 +92,7 @@ fn interrupts(machine: &Machine) -> Result<Vec<u32>> {
 }
 
 /// The guest works with this controller, and CAS has granted that.
-fn works_with(machine: &Machine, wanted: &str) -> Result<()> {
+pub(crate) fn works_with(machine: &Machine, wanted: &str) -> Result<()> {
     let name = find(machine, "its controller", |record| match record {
         Record::Controller { name, .. } => Some(name.to_string()),
         _ => None,
@@ -124,14 +130,18 @@ fn plug_and_unplug(machine: &mut Machine, mode: Mode) -> Result<()> {
 }
 
 /// Has the guest obey, and waits until it has.
-fn obey(machine: &mut Machine, order: &str, done: impl Fn(&Record<'_>) -> bool) -> Result<(), Stop> {
+pub(crate) fn obey(
+    machine: &mut Machine,
+    order: &str,
+    done: impl Fn(&Record<'_>) -> bool,
+) -> Result<(), Stop> {
     let from = machine.transcript().mark();
     machine.say(order)?;
     machine.wait_for_record(&format!("the answer to `{order}`"), from, done)
 }
 
 /// Both sources were switched: the guest speaks of the last.
-fn is_switched(record: &Record<'_>) -> bool {
+pub(crate) fn is_switched(record: &Record<'_>) -> bool {
     match record {
         Record::Irq { irq, .. } => irq.0 == 0x1000,
         Record::Xive { call, irq, .. } => {
@@ -221,28 +231,70 @@ fn together(machine: &mut Machine, mode: Mode) -> Result<()> {
     Ok(())
 }
 
-/// CAS again, with the other controller each time; the last one counts.
+/// Whether each CAS has granted XIVE.
+fn granted(machine: &Machine) -> Vec<bool> {
+    let mut granted = Vec::new();
+    for entry in machine.transcript().entries() {
+        match entry.record {
+            Record::CasAnswer { .. } => granted.push(false),
+            Record::CasOption { name, granted: 1, .. } if name.0 == "xive" => {
+                granted.pop();
+                granted.push(true);
+            }
+            _ => {}
+        }
+    }
+    granted
+}
+
+/// CAS again, with the other controller each time; the last one counts. What is plugged before each is in the tree that it hands
+/// out, and what is plugged after them all is heard.
 fn switched(machine: &mut Machine, signs: &[&str], wanted: &str) -> Result<()> {
     judged(machine, |run, machine| {
         reach(machine, "tree-read")?;
-        for sign in signs {
-            machine.say(&format!("set ov5={sign}xive"))?;
+        run.turn_to(Step::Plug);
+        for (at, sign) in signs.iter().enumerate() {
+            run.plug(machine, &format!("between-{at}"), DIMM, "tree-read")?;
+            machine.order(&format!("set ov5={sign}xive"))?;
             obey(machine, "cas", |record| matches!(record, Record::Affinity { .. }))?;
         }
         machine.go()?;
-        machine.wait_for_record(
-            "the first drain",
-            Mark::default(),
-            |record| matches!(record, Record::Drain { call, .. } if call.0 == "check-exception"),
-        )?;
-        run.turn_to(Step::Plug);
+        run.wait_until_taken(machine)?;
+        idles(machine)?;
         run.plug(machine, "dimm", DIMM, "idle")?;
         run.wait_until_taken(machine)?;
+        run.turn_to(Step::UnplugDimm);
+        for device in run.devices.iter().map(|device| device.id.clone()).collect::<Vec<_>>() {
+            run.unplug(machine, &device)?;
+        }
         run.turn_to(Step::PowerDown);
         power_down(machine)
     })?;
     works_with(machine, wanted)?;
-    ensure!(interrupts(machine)? == [1], "interrupts with {:?} events", interrupts(machine)?);
+    let asked: Vec<bool> = signs.iter().map(|sign| *sign == "+").collect();
+    ensure!(granted(machine).ends_with(&asked), "granted: {:?}", granted(machine));
+    let learned = all(machine, |record| match record {
+        Record::Begin { request: Request::Add, kind: DrcKind::LMB, learned, .. } => Some(learned),
+        _ => None,
+    });
+    let mut by_tree = vec![Learned::Tree; signs.len()];
+    by_tree.push(Learned::Event);
+    ensure!(learned == by_tree, "learned by {learned:?}");
+    // One for what was plugged last, and one for each DIMM that goes.
+    let events: u32 = interrupts(machine)?.iter().sum();
+    ensure!(events as usize == signs.len() + 2, "interrupts with {:?} events", interrupts(machine)?);
+    Ok(())
+}
+
+/// A guest that asks CAS for a controller which the machine does not have: QEMU ends, with an error and its reason.
+fn absent(machine: &mut Machine, wanted: &str) -> Result<()> {
+    machine.start()?;
+    let exit = machine.wait_for_end()?;
+    let words = machine.last_words();
+    let reason = format!("Guest requested unavailable interrupt mode ({wanted})");
+    ensure!(exit.code() == 1 && words.contains(&reason), "QEMU {exit}: {words}");
+    let answered = all(machine, |record| matches!(record, Record::CasAnswer { .. }).then_some(()));
+    ensure!(answered.is_empty(), "CAS came back");
     Ok(())
 }
 

@@ -19,6 +19,7 @@ mod places;
 mod pmem;
 mod policies;
 mod seen;
+mod targets;
 mod terminal;
 mod transitions;
 mod vectors;
@@ -43,6 +44,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         places::cases(),
         cores::cases(),
         controllers::cases(),
+        targets::cases(),
         policies::cases(),
         transitions::cases(),
         vectors::cases(),
