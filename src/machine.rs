@@ -244,6 +244,17 @@ pub trait Processors {
     fn forget(&mut self, server: u32);
 }
 
+/// Doublewords of a keepsake.
+pub const KEEPSAKE: usize = 4;
+
+/// A few doublewords in memory that no image is loaded over: what a boot leaves there the next one may find.
+pub trait Keepsake {
+    /// What is there. `None` before the heap is, behind which it lies.
+    fn keepsake(&self) -> Option<[u64; KEEPSAKE]>;
+    /// Leaves these; nothing happens before there is a heap.
+    fn keep(&mut self, words: [u64; KEEPSAKE]);
+}
+
 /// What the firmware told the payload when it jumped to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Boot {
@@ -319,7 +330,17 @@ pub trait Platform {
 
 /// A whole machine.
 pub trait Machine:
-    Hypervisor + ClientInterface + Rtas + RtasHome + LowMemory + Clock + Memory + Io + Processors + Platform
+    Hypervisor
+    + ClientInterface
+    + Rtas
+    + RtasHome
+    + LowMemory
+    + Clock
+    + Memory
+    + Io
+    + Processors
+    + Keepsake
+    + Platform
 {
 }
 
@@ -333,6 +354,7 @@ impl<M> Machine for M where
         + Memory
         + Io
         + Processors
+        + Keepsake
         + Platform
 {
 }

@@ -19,6 +19,7 @@ fn life(machine: paprika::arch::powerpc64::Powerpc64) -> ! {
         guest.read_the_tree(When::AfterCas)?;
         guest.bring_up_rtas()?;
         guest.let_the_firmware_go();
+        guest.recall();
         guest.take_what_the_tree_gives()?;
         guest.install_the_handler()?;
         guest.arm_the_handler()?;

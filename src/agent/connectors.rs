@@ -60,6 +60,7 @@ impl<M: Machine> Guest<M> {
         for index in phbs.into_iter().chain(functions) {
             self.adopt(index)?;
         }
+        self.remember();
         Ok(())
     }
 

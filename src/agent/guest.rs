@@ -6,6 +6,7 @@ use super::arguments::Arguments;
 use super::facts::Facts;
 use super::journal;
 use super::listening::RawLog;
+use super::lives::Life;
 use super::numbered::Numbered;
 use super::station::Station;
 use crate::hotplug::inventory::Inventory;
@@ -64,6 +65,8 @@ pub struct Guest<M> {
     pub(super) waiting: VecDeque<(u32, RawLog)>,
     /// Connectors that events have told of and that are to be measured, where that is the guest's task.
     pub(super) specimens: Vec<DrcIndex>,
+    /// Which boot this is, and where that is kept.
+    pub(super) life: Life,
     /// The platform has asked the guest to end.
     pub(super) over: bool,
     visits: Vec<u32>,
@@ -83,6 +86,7 @@ impl<M: Machine> Guest<M> {
             tally: Tally::default(),
             waiting: VecDeque::new(),
             specimens: Vec::new(),
+            life: Life::default(),
             over: false,
             visits: Vec::new(),
         }
@@ -115,6 +119,7 @@ impl<M: Machine> Guest<M> {
     /// Comes to a station: lines name it from now on, and the guest holds or crashes here if it was told to.
     pub(super) fn reach(&mut self, station: Station) {
         journal::set_station(station.word());
+        self.leave_a_trace(station);
         if self.visits.is_empty() {
             self.visits = alloc::vec![0; Station::ALL.len()];
         }

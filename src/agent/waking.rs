@@ -48,6 +48,7 @@ impl<M: Machine> Guest<M> {
 
         self.machine.bare().set_tick_rate(look.tick_rate);
         self.say_boot(&look);
+        self.find_what_survived();
         match heap {
             None => return Err(self.fatal("heap", "the firmware has no memory to give")),
             Some(size) if size < wanted => {

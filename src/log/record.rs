@@ -104,6 +104,39 @@ records! {
         /// Bytes of the initial ramdisk.
         initrd_size: u64,
     }
+    /// What an earlier boot left in memory, and where it was last.
+    Relic = "relic" {
+        /// `ours`, `blank` or `foreign`: memory may survive a reset, and need not.
+        found: Text<'a>,
+        /// Which boot it was, counted from 1; 0 where it is not ours.
+        boot: u32,
+        /// The last station that it came to.
+        station: Text<'a>,
+        /// Its calls by then.
+        calls: u64,
+    }
+    /// Which boot this is, and who says so.
+    Life = "life" {
+        /// Counted from 1: one more than the larger of the two.
+        number: u32,
+        /// What NVRAM held: `ours`, `blank`, `foreign`, `damaged`; `full` where it has no room for a note, `none` where there is none.
+        nvram: Text<'a>,
+        /// The last boot by the note in NVRAM; 0 without one.
+        noted: u32,
+        /// The last boot by what survived in memory; 0 where nothing did.
+        survived: u32,
+    }
+    /// What the last boot had, by its note, against what the tree gives now.
+    Heritage = "heritage" {
+        /// How many connectors it had.
+        connectors: u32,
+        /// How many of those that it noted are given again.
+        kept: u32,
+        /// Which are not.
+        gone: Text<'a>,
+        /// Which are given that it had not noted.
+        new: Text<'a>,
+    }
     /// The boot arguments as they were understood.
     Arguments = "arguments" {
         /// The text of `/chosen/bootargs`.

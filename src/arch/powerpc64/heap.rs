@@ -1,8 +1,10 @@
 //! The allocator: one piece of memory that the firmware lends, under `linked_list_allocator`.
 
-use crate::machine::HeapUse;
+use super::Powerpc64;
+use crate::machine::{HeapUse, KEEPSAKE, Keepsake};
 use core::alloc::{GlobalAlloc, Layout};
 use core::ptr::{NonNull, null_mut};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use linked_list_allocator::Heap;
 use spin::Mutex;
 
@@ -41,13 +43,36 @@ pub(super) fn forever(size: usize) -> Option<u32> {
     (!start.is_null()).then_some(start as u32)
 }
 
-/// Gives the allocator its memory: `size` bytes at `base`, which the firmware's `claim` has just returned.
+/// Bytes of the keepsake, behind the heap.
+const KEEPSAKE_BYTES: usize = KEEPSAKE * size_of::<u64>();
+/// Where it is; 0 before there is a heap.
+static KEEPSAKE_AT: AtomicU64 = AtomicU64::new(0);
+
+impl Keepsake for Powerpc64 {
+    fn keepsake(&self) -> Option<[u64; KEEPSAKE]> {
+        let at = KEEPSAKE_AT.load(Relaxed) as *const u64;
+        // SAFETY: `set` has kept these doublewords out of the heap; whatever is there, any bits are numbers.
+        (!at.is_null()).then(|| core::array::from_fn(|i| unsafe { at.add(i).read_volatile() }))
+    }
+
+    fn keep(&mut self, words: [u64; KEEPSAKE]) {
+        let at = KEEPSAKE_AT.load(Relaxed) as *mut u64;
+        for (i, word) in words.into_iter().enumerate().filter(|_| !at.is_null()) {
+            // SAFETY: as above; only this processor writes them.
+            unsafe { at.add(i).write_volatile(word) };
+        }
+    }
+}
+
+/// Gives the allocator its memory: `size` bytes at `base`, which the firmware's `claim` has just returned; the end of it is
+/// the keepsake's.
 /// Only the first call has an effect.
 pub(super) fn set(base: u32, size: u32) {
     let (heap, _) = &mut *ALLOCATOR.0.lock();
     if heap.size() == 0 {
         // SAFETY: `claim` hands out memory that belongs to nobody else, and the client program keeps it.
-        unsafe { heap.init(base as *mut u8, size as usize) };
+        unsafe { heap.init(base as *mut u8, size as usize - KEEPSAKE_BYTES) };
+        KEEPSAKE_AT.store(u64::from(base) + u64::from(size) - KEEPSAKE_BYTES as u64, Relaxed);
     }
 }
 
