@@ -11,6 +11,13 @@ use alloc::string::{String, ToString};
 impl<M: Machine> Guest<M> {
     /// Instantiates RTAS, in memory that is its own for good.
     pub fn bring_up_rtas(&mut self) -> Chapter {
+        self.instantiate_rtas()?;
+        self.reach(Station::RtasUp);
+        Ok(())
+    }
+
+    /// The same, without coming to the station: for a guest that ends before its time.
+    pub(super) fn instantiate_rtas(&mut self) -> Chapter {
         self.open_firmware("instantiate-rtas");
         let entry = self.instantiate();
         self.close_firmware("instantiate-rtas");
@@ -27,7 +34,6 @@ impl<M: Machine> Guest<M> {
             self.machine.bare().set_stop_self(token);
         }
         self.rtas_up = true;
-        self.reach(Station::RtasUp);
         Ok(())
     }
 

@@ -28,6 +28,10 @@ word_enum! {
         Mask = "mask",
         /// Reset the machine.
         Reset = "reset",
+        /// Start the platform's watchdog, and let it reset the machine.
+        Watchdog = "watchdog",
+        /// Panic.
+        Panic = "panic",
         /// Negotiate once more.
         Cas = "cas",
         /// Read every sensor and every source, and say what is not as in an empty machine.

@@ -5,13 +5,20 @@ use super::hold::{Order, Said};
 use super::trees::When;
 use crate::hotplug::policy::Rules;
 use crate::log::{Hex, Record, Severity};
-use crate::machine::Machine;
+use crate::machine::{Hypervisor, Machine};
+use crate::papr::hcall::Hcall;
 use crate::papr::indicator::EntitySense;
 use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
-use crate::papr::status::Status;
+use crate::papr::status::{ReturnCode, Status};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+
+/// What can be done before RTAS is up.
+const ANY_TIME: [Order; 6] =
+    [Order::Cas, Order::Go, Order::Policy, Order::Reset, Order::Watchdog, Order::Panic];
+/// When the watchdog bites, in milliseconds.
+const WATCHDOG: u64 = 20;
 
 impl<M: Machine> Guest<M> {
     /// Does what the host says until it says `go`. What an order fails at is in the log; the guest goes on.
@@ -27,7 +34,7 @@ impl<M: Machine> Guest<M> {
 
     /// Does what an order says, where that can be done.
     pub(super) fn consider(&mut self, (order, argument): Said) {
-        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy].contains(&order);
+        let early = !self.rtas_up && !ANY_TIME.contains(&order);
         let late = self.rtas_up && order == Order::Cas;
         if early || late {
             let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
@@ -46,10 +53,21 @@ impl<M: Machine> Guest<M> {
             Order::Arm => self.switch_sources(PRIORITY_EVENTS),
             Order::Mask => self.switch_sources(PRIORITY_MASKED),
             Order::Reset => {
+                if !self.rtas_up {
+                    self.instantiate_rtas()?;
+                }
                 let answer = self.rtas().system_reboot();
                 self.refused("system-reboot", answer);
                 Ok(())
             }
+            Order::Watchdog => {
+                let code = self.machine.hcall(Hcall::reset_after(WATCHDOG)).code;
+                if code != ReturnCode::SUCCESS {
+                    self.problem(Severity::Minor, "watchdog", code.to_string());
+                }
+                Ok(())
+            }
+            Order::Panic => panic!("the host said so"),
             Order::Cas => {
                 self.negotiate()?;
                 self.read_the_tree(When::AfterCas)
