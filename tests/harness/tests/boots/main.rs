@@ -17,6 +17,7 @@ mod pci;
 mod places;
 mod pmem;
 mod policies;
+mod resets;
 mod seen;
 mod terminal;
 mod transitions;
@@ -34,6 +35,7 @@ fn main() {
 /// All trials of one QEMU, the longest first.
 fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
     let cases = [
+        resets::cases(),
         lives::cases(qemu),
         kinds::cases(),
         pci::cases(),
