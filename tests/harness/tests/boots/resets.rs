@@ -78,6 +78,9 @@ pub(crate) fn cases() -> Vec<Case> {
             } else {
                 tour.going(station, visit, Way::Qmp)?;
             }
+            // What is left of a core shows when the next reset comes by.
+            tour.lap("idle", None, Way::Qmp)?;
+            tour.lap("idle", Some(Act::Plug(Dimm(LMB_BYTES))), Way::Order)?;
             tour.end()
         };
         let name = format!("resets-cpu-asked-{station}");

@@ -131,10 +131,8 @@ impl<'m> Tour<'m> {
         self.known(format!("{kind} half taken at {station}#{visit}, reset by {way:?}"), |tour| {
             tour.come_to(IDLE)?;
             tour.plug(kind)?;
-            if tour.come_to_before_idle(station, visit)? {
-                tour.reset_and_look(station, way)?;
-            }
-            Ok(())
+            tour.come_to_before_idle(station, visit)?;
+            tour.reset_and_look(station, way)
         })
     }
 
@@ -143,11 +141,8 @@ impl<'m> Tour<'m> {
         self.known(format!("half gone at {station}#{visit}, reset by {way:?}"), |tour| {
             tour.come_to(IDLE)?;
             tour.ask(|_| true)?;
-            if tour.come_to_before_idle(station, visit)? {
-                tour.reset_and_look(station, way)
-            } else {
-                tour.see_them_go()
-            }
+            tour.come_to_before_idle(station, visit)?;
+            tour.reset_and_look(station, way)
         })
     }
 
@@ -225,20 +220,15 @@ impl<'m> Tour<'m> {
         Ok(())
     }
 
-    /// Lets the guest go on that idles, until it holds at a station for the nth time from now; whether it does before it
-    /// idles again.
-    fn come_to_before_idle(&mut self, station: &str, visit: u32) -> Result<bool> {
+    /// Lets the guest go on that idles, until it holds at a station for the nth time from now.
+    fn come_to_before_idle(&mut self, station: &str, visit: u32) -> Result<()> {
         let mut left = visit;
-        loop {
-            match self.next_hold()? {
-                here if here == station => left -= 1,
-                here if here == IDLE => return Ok(false),
-                _ => {}
-            }
-            if left == 0 {
-                return Ok(true);
-            }
+        while left > 0 {
+            let here = self.next_hold()?;
+            ensure!(here != IDLE, "the guest idles again before it came to {station}");
+            left -= u32::from(here == station);
         }
+        Ok(())
     }
 
     /// Lets the guest go on from hold to hold until `done` has a value.
