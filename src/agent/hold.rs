@@ -28,7 +28,8 @@ word_enum! {
         Mask = "mask",
         /// Reset the machine.
         Reset = "reset",
-        /// Start the platform's watchdog, and let it reset the machine.
+        /// Start a watchdog of the platform's, which resets the machine: after how many milliseconds follows, and `@` with
+        /// its number where it is not the first.
         Watchdog = "watchdog",
         /// Panic.
         Panic = "panic",
@@ -44,7 +45,7 @@ word_enum! {
 impl Order {
     /// Whether something has to follow its word.
     const fn has_argument(self) -> bool {
-        matches!(self, Self::Policy)
+        matches!(self, Self::Policy | Self::Watchdog)
     }
 }
 

@@ -17,8 +17,6 @@ use alloc::vec::Vec;
 /// What can be done before RTAS is up.
 const ANY_TIME: [Order; 6] =
     [Order::Cas, Order::Go, Order::Policy, Order::Reset, Order::Watchdog, Order::Panic];
-/// When the watchdog bites, in milliseconds.
-const WATCHDOG: u64 = 20;
 
 impl<M: Machine> Guest<M> {
     /// Does what the host says until it says `go`. What an order fails at is in the log; the guest goes on.
@@ -61,10 +59,14 @@ impl<M: Machine> Guest<M> {
                 Ok(())
             }
             Order::Watchdog => {
-                let code = self.machine.hcall(Hcall::reset_after(WATCHDOG)).code;
-                if code != ReturnCode::SUCCESS {
-                    self.problem(Severity::Minor, "watchdog", code.to_string());
-                }
+                let problem = match watchdog(argument) {
+                    Some((ms, number)) => {
+                        let code = self.machine.hcall(Hcall::reset_after(ms, number)).code;
+                        (code != ReturnCode::SUCCESS).then(|| code.to_string())
+                    }
+                    None => Some(format!("\"{argument}\" is not <milliseconds>[@<number>]")),
+                };
+                problem.into_iter().for_each(|text| self.problem(Severity::Minor, "watchdog", text));
                 Ok(())
             }
             Order::Panic => panic!("the host said so"),
@@ -106,5 +108,25 @@ impl<M: Machine> Guest<M> {
         let (rc, (server, priority)) = self.must(|guest| guest.rtas().get_xive(irq))?;
         self.say(&Record::Irq { irq: Hex(irq.into()), call: "get-xive".into(), server, priority, rc });
         Ok(())
+    }
+}
+
+/// After how many milliseconds which watchdog is to bite.
+fn watchdog(argument: &str) -> Option<(u64, u64)> {
+    let (ms, number) = argument.split_once('@').unwrap_or((argument, "1"));
+    Some((ms.parse().ok()?, number.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::watchdog;
+
+    #[test]
+    fn a_watchdog_is_the_first_unless_it_has_a_number() {
+        assert_eq!(watchdog("20"), Some((20, 1)));
+        assert_eq!(watchdog("2000@4"), Some((2000, 4)));
+        for wrong in ["", "@1", "20@", "-1", "20@x", "20 1"] {
+            assert_eq!(watchdog(wrong), None, "{wrong}");
+        }
     }
 }

@@ -105,14 +105,13 @@ impl Hcall {
         Self::new(H_PROD, [server as u64])
     }
 
-    /// Starts the first watchdog, which resets the machine when it is not stopped within `ms` milliseconds.
+    /// Starts a watchdog, which resets the machine when it is not stopped within `ms` milliseconds. They count from 1.
     ///
     /// Ref: QEMU hw/watchdog/spapr_watchdog.c (PSERIES_WDTF_OP_START, PSERIES_WDTF_ACTION_HARD_RESTART)
-    pub const fn reset_after(ms: u64) -> Self {
+    pub const fn reset_after(ms: u64, watchdog: u64) -> Self {
         const START: u64 = 0x1 << 8;
         const HARD_RESTART: u64 = 0x2;
-        const FIRST: u64 = 1;
-        Self::new(H_WATCHDOG, [START | HARD_RESTART, FIRST, ms])
+        Self::new(H_WATCHDOG, [START | HARD_RESTART, watchdog, ms])
     }
 
     /// Sets the current processor priority of this thread.
@@ -150,7 +149,7 @@ mod tests {
         assert_eq!(Hcall::cede().registers(), (0xe0, [0; 5]));
         assert_eq!(Hcall::prod(3).registers(), (0xe8, [3, 0, 0, 0, 0]));
         assert_eq!(Hcall::cppr(0xff).registers(), (0x68, [0xff, 0, 0, 0, 0]));
-        assert_eq!(Hcall::reset_after(50).registers(), (0x45c, [0x102, 1, 50, 0, 0]));
+        assert_eq!(Hcall::reset_after(50, 1).registers(), (0x45c, [0x102, 1, 50, 0, 0]));
         assert_eq!(Hcall::xirr().registers(), (0x74, [0; 5]));
         assert_eq!(Hcall::eoi(0xff00_1001).registers(), (0x64, [0xff00_1001, 0, 0, 0, 0]));
         assert_eq!(Hcall::get_term_char(7).registers(), (0x54, [7, 0, 0, 0, 0]));

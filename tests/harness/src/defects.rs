@@ -36,6 +36,8 @@ pub enum Step {
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
+    /// Letting the guest start a watchdog that there cannot be: they count from 1.
+    WatchdogZero,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -69,6 +71,7 @@ impl fmt::Display for Step {
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
             Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
+            Self::WatchdogZero => "the guest starts watchdog 0",
             Self::PowerDown => "powering down",
         })
     }
@@ -154,6 +157,14 @@ pub const DEFECTS: &[Defect] = &[
         certain: true,
         reason: "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which some blocks have \
                  gone and others have not",
+    },
+    Defect {
+        id: "watchdog-zero",
+        first: STABLE,
+        last: STABLE,
+        step: Step::WatchdogZero,
+        certain: true,
+        reason: "dies of SIGSEGV when a guest starts watchdog 0 by H_WATCHDOG: it writes before its list of watchdogs",
     },
 ];
 

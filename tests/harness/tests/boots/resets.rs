@@ -7,11 +7,17 @@
 mod tour;
 
 use crate::case::Case;
-use anyhow::Result;
+use crate::hands::{ARMED, HOLD_ARMED, arm, leave};
+use crate::seen::{find, judged, reach};
+use anyhow::{Result, ensure};
+use paprika::log::Record;
+use paprika_harness::defects::Step;
 use paprika_harness::device::Kind::{self, Core, Dimm, Nvdimm, Pci, Phb};
 use paprika_harness::device::{Family, LMB_BYTES, VIRTIO};
 use paprika_harness::machine::Machine;
 use paprika_harness::qemu::command::Setup;
+use paprika_harness::scenario::power_down;
+use std::time::Duration;
 use tour::{Act, Tour, Way};
 
 /// Stations that the guest comes by in each boot.
@@ -66,6 +72,8 @@ pub(crate) fn cases() -> Vec<Case> {
         kind(Nvdimm(LMB_BYTES), Family::Pmem.word()),
         kind(Core, Family::Cpu.word()),
     ];
+    cases.push(Case::new("watchdog-zero", HOLD_ARMED, watchdog_zero));
+    cases.push(Case::new("watchdog-outlives", HOLD_ARMED, watchdog_outlives));
     // A core that is asked back kills some QEMUs at the reset: each has a QEMU of its own.
     for (station, visit) in
         [("before-cas", 1), ("handler-armed", 1), ("before-release", 1), ("after-step", 1)]
@@ -129,4 +137,41 @@ fn with(machine: &mut Machine, kind: Kind) -> Result<()> {
         }
     }
     tour.end()
+}
+
+/// The guest starts a watchdog that there cannot be.
+fn watchdog_zero(machine: &mut Machine) -> Result<()> {
+    let outcome = judged(machine, |run, machine| {
+        arm(run, machine)?;
+        run.turn_to(Step::WatchdogZero);
+        machine.order("watchdog 20@0")?;
+        machine.order("dump")?;
+        machine.go()?;
+        leave(run, machine)
+    })?;
+    if outcome.is_some() {
+        let answer = find(machine, "what came of the watchdog", |record| match record {
+            Record::Problem { what, detail, .. } if what.0 == "watchdog" => Some(detail.to_string()),
+            _ => None,
+        })?;
+        ensure!(answer == "H_P2", "H_WATCHDOG answers {answer}");
+    }
+    Ok(())
+}
+
+/// A watchdog that was started before a reset bites after it.
+fn watchdog_outlives(machine: &mut Machine) -> Result<()> {
+    reach(machine, ARMED)?;
+    machine.order("watchdog 1500")?;
+    // An order is done when the next one is heard.
+    machine.order("poll")?;
+    let boots = |number: u32| move |machine: &Machine| (machine.transcript().boots() >= number).then_some(());
+    machine.reset()?;
+    machine.wait("the second boot", boots(2))?;
+    let third = machine.wait_within(Duration::from_secs(20), "the third boot", boots(3))?;
+    ensure!(third.is_some(), "a reset has stopped the watchdog: FINDINGS.md says otherwise");
+    machine.wait_for_hold(ARMED, machine.transcript().last_boot())?;
+    machine.go()?;
+    power_down(machine)?;
+    Ok(())
 }

@@ -331,7 +331,7 @@ impl<'m> Tour<'m> {
         let (boots, events) = (self.machine.transcript().boots(), self.machine.events().len());
         match way {
             Way::Order => self.machine.order("reset")?,
-            Way::Watchdog => self.machine.order("watchdog")?,
+            Way::Watchdog => self.machine.order("watchdog 20")?,
             Way::Qmp => self.machine.reset()?,
             Way::Panic => {
                 self.machine.order("panic")?;
