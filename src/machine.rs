@@ -255,6 +255,24 @@ pub trait Keepsake {
     fn keep(&mut self, words: [u64; KEEPSAKE]);
 }
 
+/// What a life hands over to one that begins without a reset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Legacy {
+    /// The flattened device tree, as it was read last.
+    pub tree: Vec<u8>,
+    /// The note of what it had.
+    pub note: Vec<u8>,
+}
+
+/// Beginning anew without a reset, as an operating system does that starts another one by kexec.
+pub trait Restart {
+    /// Takes what an earlier life handed over, with its heap, its RTAS and its time base; `None` where the firmware has
+    /// started this one.
+    fn inherit(&mut self) -> Option<Legacy>;
+    /// Enters the payload once more. Returns only where there is no memory for that.
+    fn restart(&mut self, legacy: Legacy);
+}
+
 /// What the firmware told the payload when it jumped to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Boot {
@@ -340,6 +358,7 @@ pub trait Machine:
     + Io
     + Processors
     + Keepsake
+    + Restart
     + Platform
 {
 }
@@ -355,6 +374,7 @@ impl<M> Machine for M where
         + Io
         + Processors
         + Keepsake
+        + Restart
         + Platform
 {
 }

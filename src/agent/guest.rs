@@ -57,6 +57,10 @@ pub struct Guest<M> {
     pub(super) rtas_up: bool,
     /// The tree as it was read last, while there is a firmware that could make another of it.
     pub(super) before: Option<FlatTree>,
+    /// The tree as it was read last, when there is no firmware any more: for a life that begins without one.
+    pub(super) kept: Option<FlatTree>,
+    /// Connectors that an earlier life had and that the tree does not give: they came by events.
+    pub(super) inherited: Vec<DrcIndex>,
     /// What the guest knows of each connector.
     pub(super) inventory: Inventory,
     /// What it has seen so far.
@@ -82,6 +86,8 @@ impl<M: Machine> Guest<M> {
             tokens: Tokens::read(|_| None),
             rtas_up: false,
             before: None,
+            kept: None,
+            inherited: Vec::new(),
             inventory: Inventory::new(),
             tally: Tally::default(),
             waiting: VecDeque::new(),

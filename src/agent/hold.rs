@@ -28,6 +28,8 @@ word_enum! {
         Mask = "mask",
         /// Reset the machine.
         Reset = "reset",
+        /// Begin anew without a reset, as an operating system that another one starts by kexec.
+        Restart = "restart",
         /// Start a watchdog of the platform's, which resets the machine: after how many milliseconds follows, and `@` with
         /// its number where it is not the first.
         Watchdog = "watchdog",

@@ -34,6 +34,8 @@ pub(super) struct Life {
     spot: Option<(u32, usize)>,
     /// What was noted last.
     noted: Option<Holdings>,
+    /// Where the guest is.
+    pub(super) station: Option<Station>,
 }
 
 /// What is left in memory.
@@ -88,6 +90,7 @@ impl<M: Machine> Guest<M> {
 
     /// Leaves in memory where the guest is.
     pub(super) fn leave_a_trace(&mut self, station: Station) {
+        self.life.station = Some(station);
         let relic = Relic { boot: self.life.number, station, calls: self.machine.calls() };
         self.machine.bare().keep(relic.words());
     }
@@ -124,15 +127,20 @@ impl<M: Machine> Guest<M> {
         if self.life.spot.is_none() {
             return;
         }
-        let held = self.inventory.iter().filter(|(_, connector)| connector.held.is_some());
-        let held: Holdings = held.map(|(index, _)| index).collect();
+        let held = self.held();
         if self.life.noted.as_ref() != Some(&held) {
             self.write_the_note(held);
         }
     }
 
-    /// The connectors of what the tree gives.
-    fn given(&self) -> Holdings {
+    /// What the guest has.
+    pub(super) fn held(&self) -> Holdings {
+        let held = self.inventory.iter().filter(|(_, connector)| connector.held.is_some());
+        held.map(|(index, _)| index).collect()
+    }
+
+    /// The connectors of what the tree gives, or an earlier life.
+    pub(super) fn given(&self) -> Holdings {
         let facts = &self.facts;
         let assigned = facts.assigned.iter().copied();
         let pmem = facts.pmem.iter().map(|device| device.drc);
@@ -140,7 +148,8 @@ impl<M: Machine> Guest<M> {
         let phbs = facts.phbs.iter().filter_map(|phb| phb.drc);
         let functions = facts.functions.iter().map(|function| function.drc);
         let all = assigned.chain(pmem).chain(cores).chain(phbs).chain(functions);
-        all.filter(|index: &DrcIndex| self.inventory.get(*index).is_some()).collect()
+        let known = all.filter(|index: &DrcIndex| self.inventory.get(*index).is_some());
+        known.chain(self.inherited.iter().copied()).collect()
     }
 
     /// What NVRAM holds of ours, in a word, and the note itself; a partition for it is made where there is none.
@@ -176,6 +185,11 @@ impl<M: Machine> Guest<M> {
         let is_well =
             rest.is_none_or(|header| self.store(behind, &header)) && self.store(at, &blank_partition(len));
         is_well.then_some((at + nvram::HEADER as u32, len - nvram::HEADER))
+    }
+
+    /// Which boot this is.
+    pub(super) fn boot_number(&self) -> u32 {
+        self.life.number
     }
 
     fn write_the_note(&mut self, had: Holdings) {

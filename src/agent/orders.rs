@@ -58,6 +58,7 @@ impl<M: Machine> Guest<M> {
                 self.refused("system-reboot", answer);
                 Ok(())
             }
+            Order::Restart => self.restart(),
             Order::Watchdog => {
                 let problem = match watchdog(argument) {
                     Some((ms, number)) => {

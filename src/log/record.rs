@@ -89,7 +89,7 @@ records! {
     Boot = "boot" {
         /// The payload's version.
         version: Text<'a>,
-        /// `slof`, `vof` or `unknown`.
+        /// `slof`, `vof` or `unknown`; `none` where an earlier life of the guest has begun this one without a reset.
         firmware: Text<'a>,
         /// The processor version register.
         pvr: Hex,
@@ -181,7 +181,7 @@ records! {
     }
     /// The device tree as it was read through the client interface.
     Tree = "tree" {
-        /// `before-cas` or `after-cas`.
+        /// `before-cas` or `after-cas`; `restart` where an earlier life has kept it.
         when: Text<'a>,
         /// How many nodes it has.
         nodes: u32,

@@ -48,6 +48,16 @@ const KEEPSAKE_BYTES: usize = KEEPSAKE * size_of::<u64>();
 /// Where it is; 0 before there is a heap.
 static KEEPSAKE_AT: AtomicU64 = AtomicU64::new(0);
 
+/// Where the keepsake is, for the next life.
+pub(super) fn keepsake() -> u64 {
+    KEEPSAKE_AT.load(Relaxed)
+}
+
+/// Uses the keepsake of the life that the firmware started, so that a boot finds it where it looks.
+pub(super) fn set_keepsake(at: u64) {
+    KEEPSAKE_AT.store(at, Relaxed);
+}
+
 impl Keepsake for Powerpc64 {
     fn keepsake(&self) -> Option<[u64; KEEPSAKE]> {
         let at = KEEPSAKE_AT.load(Relaxed) as *const u64;
@@ -74,6 +84,23 @@ pub(super) fn set(base: u32, size: u32) {
         unsafe { heap.init(base as *mut u8, size as usize - KEEPSAKE_BYTES) };
         KEEPSAKE_AT.store(u64::from(base) + u64::from(size) - KEEPSAKE_BYTES as u64, Relaxed);
     }
+}
+
+/// Takes about the largest piece of the heap that is free; its address, and its bytes. It is never given back.
+pub(super) fn largest_piece() -> Option<(u64, u64)> {
+    const ALIGN: usize = 64 << 10;
+    let HeapUse { size, used, .. } = usage();
+    let mut wanted = (size - used) & !(ALIGN - 1);
+    while wanted >= ALIGN {
+        let layout = Layout::from_size_align(wanted, ALIGN).ok()?;
+        // SAFETY: the layout has a size; the result is checked.
+        let start = unsafe { ALLOCATOR.alloc(layout) };
+        if !start.is_null() {
+            return Some((start as u64, wanted as u64));
+        }
+        wanted -= ALIGN;
+    }
+    None
 }
 
 /// How full the heap is.

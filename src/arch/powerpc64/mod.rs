@@ -16,6 +16,7 @@
 //! | `stack` | bounds of stacks | |
 //! | `memory` | trying memory that was plugged | |
 //! | `processors` | starting and stopping other threads | `boot/secondary.S` |
+//! | `restart` | the payload's entry once more, without a reset | |
 //! | `panic` | the end | |
 //! | `platform` | what is known and set in one place each, and ways to crash | |
 //!
@@ -39,6 +40,7 @@ mod msr;
 mod panic;
 mod platform;
 mod processors;
+mod restart;
 mod stack;
 
 pub use entry::Powerpc64;

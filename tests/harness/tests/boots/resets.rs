@@ -72,6 +72,7 @@ pub(crate) fn cases() -> Vec<Case> {
         kind(Nvdimm(LMB_BYTES), Family::Pmem.word()),
         kind(Core, Family::Cpu.word()),
     ];
+    cases.push(all("by-nobody", restarts));
     cases.push(Case::new("watchdog-zero", HOLD_ARMED, watchdog_zero));
     cases.push(Case::new("watchdog-outlives", HOLD_ARMED, watchdog_outlives));
     // A core that is asked back kills some QEMUs at the reset: each has a QEMU of its own.
@@ -136,6 +137,21 @@ fn with(machine: &mut Machine, kind: Kind) -> Result<()> {
             tour.going(station, visit, ways[at % 2])?;
         }
     }
+    tour.end()
+}
+
+/// The guest begins anew without a reset, as by kexec, and has what it had; what comes meanwhile is heard by the next life.
+fn restarts(machine: &mut Machine) -> Result<()> {
+    let mut tour = Tour::start(machine)?;
+    for kind in [Dimm(2 * LMB_BYTES), Pci(VIRTIO), Phb, Nvdimm(LMB_BYTES), Core] {
+        tour.hold_one(kind)?;
+    }
+    tour.lap("idle", None, Way::Restart)?;
+    tour.restart_and_take(Dimm(LMB_BYTES))?;
+    tour.lap("idle", None, Way::Restart)?;
+    tour.clear()?;
+    tour.lap("idle", None, Way::Restart)?;
+    tour.lap("idle", None, Way::Qmp)?;
     tour.end()
 }
 

@@ -49,6 +49,8 @@ pub(super) enum Way {
     Watchdog,
     /// The host, after the guest has panicked and QEMU has stopped for that.
     Panic,
+    /// Nobody: the guest begins anew without a reset, as by kexec.
+    Restart,
 }
 
 /// What the host does before the reset.
@@ -151,6 +153,16 @@ impl<'m> Tour<'m> {
         self.known(format!("{kind} is taken"), |tour| {
             tour.come_to(IDLE)?;
             tour.plug(kind)?;
+            tour.pass_until_done(Request::Add)
+        })
+    }
+
+    /// A device comes while the guest idles, and the guest begins anew before it has heard of it: the next life does.
+    pub(super) fn restart_and_take(&mut self, kind: Kind) -> Result<()> {
+        self.known(format!("{kind} comes, and the guest begins anew"), |tour| {
+            tour.come_to(IDLE)?;
+            tour.plug(kind)?;
+            tour.reset(Way::Restart)?;
             tour.pass_until_done(Request::Add)
         })
     }
@@ -332,6 +344,7 @@ impl<'m> Tour<'m> {
         match way {
             Way::Order => self.machine.order("reset")?,
             Way::Watchdog => self.machine.order("watchdog 20")?,
+            Way::Restart => self.machine.order("restart")?,
             Way::Qmp => self.machine.reset()?,
             Way::Panic => {
                 self.machine.order("panic")?;
@@ -408,7 +421,9 @@ impl<'m> Tour<'m> {
                 Record::Event { number, resource, action, id, .. } => {
                     bail!("event {number} after a reset: {resource} {action} {id}")
                 }
-                Record::Begin { drc, request: Request::Add, learned: Learned::Tree, .. } => {
+                Record::Begin {
+                    drc, request: Request::Add, learned: Learned::Tree | Learned::Life, ..
+                } => {
                     open.insert(drc);
                 }
                 Record::Sense { drc, rc, state } if open.contains(&drc) => {
