@@ -20,6 +20,7 @@ mod policies;
 mod resets;
 mod seen;
 mod terminal;
+mod tour;
 mod transitions;
 mod vectors;
 

@@ -4,11 +4,10 @@
 //! several ways, and the next boot is held against the properties: it knows which boot it is and where the last one
 //! ended, nothing is left in the queue, what the tree gives reads cold-plugged and is used, and QEMU's lists agree.
 
-mod tour;
-
 use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, arm, leave};
+use crate::hands::{ARMED, HOLD_ARMED, arm, leave, poll};
 use crate::seen::{find, judged, reach};
+use crate::tour::{self, Act, Tour, Way};
 use anyhow::{Result, ensure};
 use paprika::log::Record;
 use paprika_harness::defects::Step;
@@ -18,7 +17,6 @@ use paprika_harness::machine::Machine;
 use paprika_harness::qemu::command::Setup;
 use paprika_harness::scenario::power_down;
 use std::time::Duration;
-use tour::{Act, Tour, Way};
 
 /// Stations that the guest comes by in each boot.
 const EARLY: [&str; 9] = [
@@ -179,8 +177,8 @@ fn watchdog_zero(machine: &mut Machine) -> Result<()> {
 fn watchdog_outlives(machine: &mut Machine) -> Result<()> {
     reach(machine, ARMED)?;
     machine.order("watchdog 1500")?;
-    // An order is done when the next one is heard.
-    machine.order("poll")?;
+    // An order is done when the next one is answered; and a reset must not cut a line short.
+    poll(machine)?;
     let boots = |number: u32| move |machine: &Machine| (machine.transcript().boots() >= number).then_some(());
     machine.reset()?;
     machine.wait("the second boot", boots(2))?;

@@ -34,13 +34,13 @@ const HOLDS: [&str; 14] = [
 ];
 
 /// The boot arguments of a tour; memory is only a means.
-pub(super) fn arguments() -> String {
+pub(crate) fn arguments() -> String {
     format!("hold={} memtest=256m", HOLDS.join(","))
 }
 
 /// Who resets the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(crate) enum Way {
     /// The guest, by `system-reboot`.
     Order,
     /// The host, by `system_reset`.
@@ -55,7 +55,7 @@ pub(super) enum Way {
 
 /// What the host does before the reset.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Act {
+pub(crate) enum Act {
     /// It plugs a device.
     Plug(Kind),
     /// It asks back the one that the guest holds.
@@ -79,7 +79,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const IDLE: &str = "idle";
 
 /// The tour.
-pub(super) struct Tour<'m> {
+pub(crate) struct Tour<'m> {
     machine: &'m mut Machine,
     /// Behind the last hold that the guest came to.
     passed: Mark,
@@ -95,7 +95,7 @@ pub(super) struct Tour<'m> {
 
 impl<'m> Tour<'m> {
     /// Sets the guest going.
-    pub(super) fn start(machine: &'m mut Machine) -> Result<Self> {
+    pub(crate) fn start(machine: &'m mut Machine) -> Result<Self> {
         machine.execute("set-action", json!({ "panic": "pause" }))?;
         machine.start()?;
         let (passed, steps) = (Mark::default(), vec![Step::Boot]);
@@ -103,7 +103,7 @@ impl<'m> Tour<'m> {
     }
 
     /// One boot: to the station, the act, the reset, and all that is to be seen of the next boot.
-    pub(super) fn lap(&mut self, station: &str, act: Option<Act>, way: Way) -> Result<()> {
+    pub(crate) fn lap(&mut self, station: &str, act: Option<Act>, way: Way) -> Result<()> {
         self.known(format!("{act:?} at {station}, reset by {way:?}"), |tour| {
             if tour.here.is_some() && station != IDLE {
                 // That station lies behind.
@@ -129,7 +129,7 @@ impl<'m> Tour<'m> {
     }
 
     /// A device comes while the guest idles, and the machine is reset when the guest is half through with it.
-    pub(super) fn coming(&mut self, kind: Kind, station: &str, visit: u32, way: Way) -> Result<()> {
+    pub(crate) fn coming(&mut self, kind: Kind, station: &str, visit: u32, way: Way) -> Result<()> {
         self.known(format!("{kind} half taken at {station}#{visit}, reset by {way:?}"), |tour| {
             tour.come_to(IDLE)?;
             tour.plug(kind)?;
@@ -139,7 +139,7 @@ impl<'m> Tour<'m> {
     }
 
     /// The same with the devices that the guest holds, which go.
-    pub(super) fn going(&mut self, station: &str, visit: u32, way: Way) -> Result<()> {
+    pub(crate) fn going(&mut self, station: &str, visit: u32, way: Way) -> Result<()> {
         self.known(format!("half gone at {station}#{visit}, reset by {way:?}"), |tour| {
             tour.come_to(IDLE)?;
             tour.ask(|_| true)?;
@@ -149,7 +149,7 @@ impl<'m> Tour<'m> {
     }
 
     /// Has the guest take a device, so that it is there from the next boot on.
-    pub(super) fn hold_one(&mut self, kind: Kind) -> Result<()> {
+    pub(crate) fn hold_one(&mut self, kind: Kind) -> Result<()> {
         self.known(format!("{kind} is taken"), |tour| {
             tour.come_to(IDLE)?;
             tour.plug(kind)?;
@@ -158,7 +158,7 @@ impl<'m> Tour<'m> {
     }
 
     /// A device comes while the guest idles, and the guest begins anew before it has heard of it: the next life does.
-    pub(super) fn restart_and_take(&mut self, kind: Kind) -> Result<()> {
+    pub(crate) fn restart_and_take(&mut self, kind: Kind) -> Result<()> {
         self.known(format!("{kind} comes, and the guest begins anew"), |tour| {
             tour.come_to(IDLE)?;
             tour.plug(kind)?;
@@ -168,7 +168,7 @@ impl<'m> Tour<'m> {
     }
 
     /// Has everything given back that QEMU takes back safely; the rest stays.
-    pub(super) fn clear(&mut self) -> Result<()> {
+    pub(crate) fn clear(&mut self) -> Result<()> {
         let can_go = |device: &Device| !matches!(device.kind, Kind::Core | Kind::Nvdimm(_));
         self.known("everything is given back".to_owned(), |tour| {
             tour.come_to(IDLE)?;
@@ -183,7 +183,7 @@ impl<'m> Tour<'m> {
     }
 
     /// The guest is asked to end, and does.
-    pub(super) fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         self.known("the end".to_owned(), |tour| {
             tour.come_to(IDLE)?;
             tour.steps.push(Step::PowerDown);
