@@ -2,8 +2,10 @@
 //!
 //! The chapters of its life are methods in files of their own; here is what they share.
 
+use super::aiming::Aim;
 use super::arguments::Arguments;
 use super::facts::Facts;
+use super::interrupts::Controller;
 use super::journal;
 use super::listening::RawLog;
 use super::lives::Life;
@@ -53,6 +55,10 @@ pub struct Guest<M> {
     pub(super) facts: Facts,
     /// The tokens of RTAS; all missing until it is up.
     pub(super) tokens: Tokens,
+    /// The interrupt controller.
+    pub(super) controller: Controller,
+    /// Where the event sources send, if it is not to this processor.
+    pub(super) aim: Option<Aim>,
     /// RTAS is up.
     pub(super) rtas_up: bool,
     /// The tree as it was read last, while there is a firmware that could make another of it.
@@ -84,6 +90,8 @@ impl<M: Machine> Guest<M> {
             arguments: Arguments::default(),
             facts: Facts::default(),
             tokens: Tokens::read(|_| None),
+            controller: Controller::default(),
+            aim: None,
             rtas_up: false,
             before: None,
             kept: None,

@@ -41,13 +41,17 @@ word_enum! {
         Dump = "dump",
         /// Treat requests in another way from now on: rules follow, as in the boot argument.
         Policy = "policy",
+        /// Take a boot argument from now on, which follows.
+        Set = "set",
+        /// Send interrupts to another thread, whose number follows; `stay` behind it: even when that thread stops.
+        Route = "route",
     }
 }
 
 impl Order {
     /// Whether something has to follow its word.
     const fn has_argument(self) -> bool {
-        matches!(self, Self::Policy | Self::Watchdog)
+        matches!(self, Self::Policy | Self::Set | Self::Route | Self::Watchdog)
     }
 }
 

@@ -4,7 +4,7 @@ use super::guest::{Chapter, Guest};
 use super::hold::{Order, Said};
 use super::trees::When;
 use crate::hotplug::policy::Rules;
-use crate::log::{Hex, Record, Severity};
+use crate::log::{Record, Severity};
 use crate::machine::{Hypervisor, Machine};
 use crate::papr::hcall::Hcall;
 use crate::papr::indicator::EntitySense;
@@ -15,8 +15,8 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 /// What can be done before RTAS is up.
-const ANY_TIME: [Order; 6] =
-    [Order::Cas, Order::Go, Order::Policy, Order::Reset, Order::Watchdog, Order::Panic];
+const ANY_TIME: [Order; 7] =
+    [Order::Cas, Order::Go, Order::Policy, Order::Set, Order::Reset, Order::Watchdog, Order::Panic];
 
 impl<M: Machine> Guest<M> {
     /// Does what the host says until it says `go`. What an order fails at is in the log; the guest goes on.
@@ -48,8 +48,14 @@ impl<M: Machine> Guest<M> {
             Order::Go => Ok(()),
             Order::Poll => self.poll(),
             Order::EventScan => self.scan(),
-            Order::Arm => self.switch_sources(PRIORITY_EVENTS),
-            Order::Mask => self.switch_sources(PRIORITY_MASKED),
+            Order::Arm => {
+                self.switch_sources(PRIORITY_EVENTS);
+                Ok(())
+            }
+            Order::Mask => {
+                self.switch_sources(PRIORITY_MASKED);
+                Ok(())
+            }
             Order::Reset => {
                 if !self.rtas_up {
                     self.instantiate_rtas()?;
@@ -76,6 +82,16 @@ impl<M: Machine> Guest<M> {
                 self.read_the_tree(When::AfterCas)
             }
             Order::Dump => self.dump(),
+            Order::Route => {
+                self.redirect(argument);
+                Ok(())
+            }
+            Order::Set => {
+                if let Err(bad) = self.arguments.take(argument) {
+                    self.problem(Severity::Minor, "set", bad);
+                }
+                Ok(())
+            }
             Order::Policy => {
                 match Rules::parse(argument) {
                     Ok(rules) => self.arguments.policy = rules,
@@ -89,7 +105,8 @@ impl<M: Machine> Guest<M> {
     /// Says what every source is set to, every sensor that does not read as in an empty machine, and the heap.
     fn dump(&mut self) -> Chapter {
         for source in self.facts.sources.clone() {
-            self.say_route(source.irq)?;
+            let said = self.controller.say_route(&mut self.machine, &self.tokens, source.irq);
+            self.heed(said);
         }
         let connectors: Vec<_> =
             self.inventory.iter().map(|(index, connector)| (index, connector.held.is_some())).collect();
@@ -102,12 +119,6 @@ impl<M: Machine> Guest<M> {
             }
         }
         self.say_heap();
-        Ok(())
-    }
-
-    fn say_route(&mut self, irq: u32) -> Chapter {
-        let (rc, (server, priority)) = self.must(|guest| guest.rtas().get_xive(irq))?;
-        self.say(&Record::Irq { irq: Hex(irq.into()), call: "get-xive".into(), server, priority, rc });
         Ok(())
     }
 }

@@ -6,7 +6,6 @@
 
 use super::connectors::Errand;
 use super::guest::{Chapter, Guest};
-use super::interrupts;
 use super::resources::cpu::Threads;
 use super::station::Station;
 use crate::hotplug::note::{Found, Holdings, Note};
@@ -14,7 +13,7 @@ use crate::log::{Record, Severity};
 use crate::machine::{Clock, Legacy, LowMemory, Machine};
 use crate::openfirmware::flatten::FlatTree;
 use crate::papr::drc::{DrcIndex, DrcKind};
-use crate::papr::interrupt::PRIORITY_MASKED;
+use crate::papr::interrupt::{PRIORITY_CLOSED, PRIORITY_MASKED};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -40,11 +39,12 @@ impl<M: Machine> Guest<M> {
         self.give_up(|guest| {
             Threads { machine: &mut guest.machine, tokens: &guest.tokens, drc: None }.stop(&running)
         });
-        self.switch_sources(PRIORITY_MASKED)?;
+        self.switch_sources(PRIORITY_MASKED);
         while let Some(claim) = self.machine.claim() {
-            claim.xirr.map(|xirr| interrupts::end(&mut self.machine, xirr));
+            self.end_interrupt(claim);
         }
-        interrupts::close(&mut self.machine);
+        let closed = self.controller.intake().set_priority(&mut self.machine, PRIORITY_CLOSED);
+        self.heed(closed);
         let note = Note::new(self.boot_number(), held).encode(usize::MAX);
         self.machine.bare().restart(Legacy { tree: tree.into_bytes(), note });
         Err(self.fatal("restart", "there is no memory for another life"))

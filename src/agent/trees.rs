@@ -3,9 +3,10 @@
 //! Each reading is one walk in one firmware window, kept as a flattened tree. What the guest lives by is the second
 //! reading; the first tells the platform's options and where the memory ends that was there at boot.
 
-use super::arguments::Print;
+use super::arguments::{Print, Sources};
 use super::facts::Facts;
 use super::guest::{Chapter, Guest};
+use super::interrupts::Controller;
 use super::station::Station;
 use crate::hotplug::inventory::Inventory;
 use crate::log::{Bytes, Record, Severity, Text};
@@ -78,6 +79,8 @@ impl<M: Machine> Guest<M> {
     fn live_by(&mut self, tree: &Tree<'_>, facts: Facts, mut problems: Vec<Problem>) {
         self.tokens = Tokens::read(|call| tree.rtas_token(call));
         self.know_connectors(tree, &mut problems);
+        let by_call = self.arguments.xive == Sources::Calls;
+        self.controller = Controller::new(&facts.controller, facts.boot_server, by_call);
         self.facts = facts;
         self.say(&self.facts.affinity.record());
         // What is wrong before CAS is wrong after it, and said once.

@@ -17,6 +17,7 @@
 //! | `memory` | trying memory that was plugged | |
 //! | `processors` | starting and stopping other threads | `boot/secondary.S` |
 //! | `restart` | the payload's entry once more, without a reset | |
+//! | `queues` | memory that the interrupt controller writes to | |
 //! | `panic` | the end | |
 //! | `platform` | what is known and set in one place each, and ways to crash | |
 //!
@@ -40,6 +41,7 @@ mod msr;
 mod panic;
 mod platform;
 mod processors;
+mod queues;
 mod restart;
 mod stack;
 

@@ -5,7 +5,7 @@
 //! has changed in `.data` is put back here. RTAS, the tree and all else of the earlier life stay in its heap, and the
 //! heap of the next one is a piece of that.
 
-use super::{Powerpc64, clock, entry, firmware, heap, memory, processors};
+use super::{Powerpc64, clock, entry, firmware, heap, memory, processors, queues};
 use crate::agent::journal;
 use crate::machine::{Legacy, Restart};
 use alloc::boxed::Box;
@@ -98,6 +98,7 @@ impl Restart for Powerpc64 {
         let Some((start, len)) = heap::largest_piece() else { return };
         handover.heap = Span { start, len };
         processors::forget_all();
+        queues::forget_all();
         journal::begin();
         let handover: *const Handover = Box::leak(handover);
         // SAFETY: the image is entered at its first byte, as by the firmware; it takes its own stack, and what it needs of this

@@ -6,6 +6,7 @@
 mod answers;
 mod arguments;
 mod case;
+mod controllers;
 mod cores;
 mod endings;
 mod hands;
@@ -44,6 +45,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         memory::cases(),
         places::cases(),
         cores::cases(),
+        controllers::cases(),
         policies::cases(),
         transitions::cases(),
         vectors::cases(),
