@@ -13,7 +13,7 @@ use crate::log::{Record, Severity};
 use crate::machine::{Clock, Legacy, LowMemory, Machine};
 use crate::openfirmware::flatten::FlatTree;
 use crate::papr::drc::{DrcIndex, DrcKind};
-use crate::papr::interrupt::{PRIORITY_CLOSED, PRIORITY_MASKED};
+use crate::papr::interrupt::PRIORITY_MASKED;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -43,8 +43,8 @@ impl<M: Machine> Guest<M> {
         while let Some(claim) = self.machine.claim() {
             self.end_interrupt(claim);
         }
-        let closed = self.controller.intake().set_priority(&mut self.machine, PRIORITY_CLOSED);
-        self.heed(closed);
+        let left = self.controller.leave(&mut self.machine);
+        self.heed(left);
         let note = Note::new(self.boot_number(), held).encode(usize::MAX);
         self.machine.bare().restart(Legacy { tree: tree.into_bytes(), note });
         Err(self.fatal("restart", "there is no memory for another life"))

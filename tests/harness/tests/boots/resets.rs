@@ -71,6 +71,8 @@ pub(crate) fn cases() -> Vec<Case> {
         kind(Core, Family::Cpu.word()),
     ];
     cases.push(all("by-nobody", restarts));
+    let xive = format!("{} ov5=+xive", tour::arguments());
+    cases.push(Case::new("resets-by-nobody-xive", xive, restarts).on(roomy));
     cases.push(Case::new("watchdog-zero", HOLD_ARMED, watchdog_zero));
     cases.push(Case::new("watchdog-outlives", HOLD_ARMED, watchdog_outlives));
     // A core that is asked back kills some QEMUs at the reset: each has a QEMU of its own.
