@@ -278,6 +278,35 @@ pub trait Processors {
     fn forget(&mut self, server: u32);
 }
 
+/// Doublewords of a keepsake.
+pub const KEEPSAKE: usize = 4;
+
+/// A few doublewords in memory that no image is loaded over: what a boot leaves there the next one may find.
+pub trait Keepsake {
+    /// What is there. `None` before the heap is, behind which it lies.
+    fn keepsake(&self) -> Option<[u64; KEEPSAKE]>;
+    /// Leaves these; nothing happens before there is a heap.
+    fn keep(&mut self, words: [u64; KEEPSAKE]);
+}
+
+/// What a life hands over to one that begins without a reset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Legacy {
+    /// The flattened device tree, as it was read last.
+    pub tree: Vec<u8>,
+    /// The note of what it had.
+    pub note: Vec<u8>,
+}
+
+/// Beginning anew without a reset, as an operating system does that starts another one by kexec.
+pub trait Restart {
+    /// Takes what an earlier life handed over, with its heap, its RTAS and its time base; `None` where the firmware has
+    /// started this one.
+    fn inherit(&mut self) -> Option<Legacy>;
+    /// Enters the payload once more. Returns only where there is no memory for that.
+    fn restart(&mut self, legacy: Legacy);
+}
+
 /// What the firmware told the payload when it jumped to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Boot {
@@ -363,6 +392,8 @@ pub trait Machine:
     + Io
     + EventQueues
     + Processors
+    + Keepsake
+    + Restart
     + Platform
 {
 }
@@ -378,6 +409,8 @@ impl<M> Machine for M where
         + Io
         + EventQueues
         + Processors
+        + Keepsake
+        + Restart
         + Platform
 {
 }

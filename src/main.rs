@@ -13,12 +13,15 @@ fn life(machine: paprika::arch::powerpc64::Powerpc64) -> ! {
     use paprika::arch::powerpc64::Powerpc64;
 
     fn story(guest: &mut Guest<Powerpc64>) -> Chapter {
-        guest.meet_the_firmware()?;
-        guest.read_the_tree(When::BeforeCas)?;
-        guest.negotiate()?;
-        guest.read_the_tree(When::AfterCas)?;
-        guest.bring_up_rtas()?;
-        guest.let_the_firmware_go();
+        if !guest.begin_anew()? {
+            guest.meet_the_firmware()?;
+            guest.read_the_tree(When::BeforeCas)?;
+            guest.negotiate()?;
+            guest.read_the_tree(When::AfterCas)?;
+            guest.bring_up_rtas()?;
+            guest.let_the_firmware_go();
+        }
+        guest.recall();
         guest.take_what_the_tree_gives()?;
         guest.install_the_handler()?;
         guest.arm_the_handler()?;

@@ -60,6 +60,27 @@ impl<M: Machine> Guest<M> {
         for index in phbs.into_iter().chain(functions) {
             self.adopt(index)?;
         }
+        for index in core::mem::take(&mut self.inherited) {
+            self.take_over(index)?;
+        }
+        self.remember();
+        Ok(())
+    }
+
+    /// Uses what an earlier life had from an event: the platform tells once more what it is.
+    fn take_over(&mut self, index: DrcIndex) -> Chapter {
+        let kind = self.kind_of(index);
+        self.begin(index, kind, Request::Add, Learned::Life, None);
+        self.sense(index)?;
+        let mut errand = Errand { index, kind, fragment: None };
+        let used = match self.configure(&mut errand, true)? {
+            Reply::Configured(_, Err(problem)) => Err(problem),
+            _ => {
+                self.inventory.hold(index, Learned::Life);
+                self.make_use(&errand)
+            }
+        };
+        self.adopted(index, kind, used);
         Ok(())
     }
 
@@ -70,10 +91,14 @@ impl<M: Machine> Guest<M> {
         self.inventory.hold(index, Learned::Tree);
         self.sense(index)?;
         let used = self.make_use(&Errand { index, kind, fragment: None });
+        self.adopted(index, kind, used);
+        Ok(())
+    }
+
+    fn adopted(&mut self, index: DrcIndex, kind: DrcKind, used: Result<(), alloc::string::String>) {
         let outcome = if used.is_ok() { Outcome::Taken } else { Outcome::Failed };
         let reason = used.err().unwrap_or_default();
         self.done(index, kind, Request::Add, &Conclusion { outcome, state: State::Configured, reason });
-        Ok(())
     }
 
     /// Carries out one request about one connector, in the way that the guest was told for its `place` in what the host

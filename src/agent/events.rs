@@ -32,6 +32,7 @@ impl<M: Machine> Guest<M> {
         while let Some((number, log)) = self.waiting.pop_front() {
             self.reach(Station::EventTaken);
             self.follow(number, &log)?;
+            self.remember();
         }
         self.measure()
     }

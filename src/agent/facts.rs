@@ -75,6 +75,8 @@ pub struct Facts {
     pub memory_end: u64,
     /// Bytes that RTAS needs; 0 where the tree does not say.
     pub rtas_size: u32,
+    /// Bytes of non-volatile memory; 0 without one.
+    pub nvram_size: u32,
     /// `ibm,arch-vec-5-platform-support`.
     pub platform_support: Vec<u8>,
 }
@@ -108,6 +110,7 @@ impl Facts {
                 problems.push(problem);
                 0
             }),
+            nvram_size: tree.nvram_size().unwrap_or(0),
             platform_support: tree.platform_support().unwrap_or_default().to_vec(),
         }
     }

@@ -8,6 +8,7 @@ use super::facts::Facts;
 use super::interrupts::Controller;
 use super::journal;
 use super::listening::RawLog;
+use super::lives::Life;
 use super::numbered::Numbered;
 use super::station::Station;
 use crate::hotplug::inventory::Inventory;
@@ -62,6 +63,10 @@ pub struct Guest<M> {
     pub(super) rtas_up: bool,
     /// The tree as it was read last, while there is a firmware that could make another of it.
     pub(super) before: Option<FlatTree>,
+    /// The tree as it was read last, when there is no firmware any more: for a life that begins without one.
+    pub(super) kept: Option<FlatTree>,
+    /// Connectors that an earlier life had and that the tree does not give: they came by events.
+    pub(super) inherited: Vec<DrcIndex>,
     /// What the guest knows of each connector.
     pub(super) inventory: Inventory,
     /// What it has seen so far.
@@ -70,6 +75,8 @@ pub struct Guest<M> {
     pub(super) waiting: VecDeque<(u32, RawLog)>,
     /// Connectors that events have told of and that are to be measured, where that is the guest's task.
     pub(super) specimens: Vec<DrcIndex>,
+    /// Which boot this is, and where that is kept.
+    pub(super) life: Life,
     /// The platform has asked the guest to end.
     pub(super) over: bool,
     visits: Vec<u32>,
@@ -87,10 +94,13 @@ impl<M: Machine> Guest<M> {
             aim: None,
             rtas_up: false,
             before: None,
+            kept: None,
+            inherited: Vec::new(),
             inventory: Inventory::new(),
             tally: Tally::default(),
             waiting: VecDeque::new(),
             specimens: Vec::new(),
+            life: Life::default(),
             over: false,
             visits: Vec::new(),
         }
@@ -123,6 +133,7 @@ impl<M: Machine> Guest<M> {
     /// Comes to a station: lines name it from now on, and the guest holds or crashes here if it was told to.
     pub(super) fn reach(&mut self, station: Station) {
         journal::set_station(station.word());
+        self.leave_a_trace(station);
         if self.visits.is_empty() {
             self.visits = alloc::vec![0; Station::ALL.len()];
         }

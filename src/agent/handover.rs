@@ -11,6 +11,13 @@ use alloc::string::{String, ToString};
 impl<M: Machine> Guest<M> {
     /// Instantiates RTAS, in memory that is its own for good.
     pub fn bring_up_rtas(&mut self) -> Chapter {
+        self.instantiate_rtas()?;
+        self.reach(Station::RtasUp);
+        Ok(())
+    }
+
+    /// The same, without coming to the station: for a guest that ends before its time.
+    pub(super) fn instantiate_rtas(&mut self) -> Chapter {
         self.open_firmware("instantiate-rtas");
         let entry = self.instantiate();
         self.close_firmware("instantiate-rtas");
@@ -20,15 +27,19 @@ impl<M: Machine> Guest<M> {
                 self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given"))
             );
         }
+        self.tell_the_tokens();
+        self.rtas_up = true;
+        Ok(())
+    }
+
+    /// Tells the machine the tokens that it needs where there is nobody to ask.
+    pub(super) fn tell_the_tokens(&mut self) {
         if let Some(token) = self.tokens.get(Call::OsTerm) {
             self.machine.bare().set_os_term(token);
         }
         if let Some(token) = self.tokens.get(Call::StopSelf) {
             self.machine.bare().set_stop_self(token);
         }
-        self.rtas_up = true;
-        self.reach(Station::RtasUp);
-        Ok(())
     }
 
     /// Where RTAS is to be entered, or in words why it cannot be.
@@ -55,7 +66,7 @@ impl<M: Machine> Guest<M> {
         self.close_firmware("quiesce");
         // Whatever it answered, it is not called any more.
         self.machine.retire_firmware();
-        self.before = None;
+        self.kept = self.before.take();
         if let Err(problem) = quiet {
             self.problem(crate::log::Severity::Major, "quiesce", problem.to_string());
         }

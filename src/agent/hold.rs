@@ -28,6 +28,13 @@ word_enum! {
         Mask = "mask",
         /// Reset the machine.
         Reset = "reset",
+        /// Begin anew without a reset, as an operating system that another one starts by kexec.
+        Restart = "restart",
+        /// Start a watchdog of the platform's, which resets the machine: after how many milliseconds follows, and `@` with
+        /// its number where it is not the first.
+        Watchdog = "watchdog",
+        /// Panic.
+        Panic = "panic",
         /// Negotiate once more.
         Cas = "cas",
         /// Read every sensor and every source, and say what is not as in an empty machine.
@@ -44,7 +51,7 @@ word_enum! {
 impl Order {
     /// Whether something has to follow its word.
     const fn has_argument(self) -> bool {
-        matches!(self, Self::Policy | Self::Set | Self::Route)
+        matches!(self, Self::Policy | Self::Set | Self::Route | Self::Watchdog)
     }
 }
 

@@ -3,6 +3,7 @@
 //! What every line needs is shared between the guest, which writes lines as long as it lives, and the panic path,
 //! which may have to write the last one at any time. The lock is never held while a line is on its way.
 
+use super::station::Station;
 use crate::log::{self, Record};
 use crate::machine::{Clock, Hypervisor};
 use crate::papr::hcall::{Hcall, TERM_CHARS};
@@ -32,6 +33,12 @@ pub fn terminal() -> u32 {
 /// Sets the terminal that lines go to.
 pub fn set_terminal(unit: u32) {
     JOURNAL.lock().terminal = unit;
+}
+
+/// The lines of a new life count from 0 again. The terminal stays.
+pub fn begin() {
+    let mut journal = JOURNAL.lock();
+    (journal.seq, journal.station) = (0, Station::Entry.word());
 }
 
 /// Sets the station that lines name from now on.

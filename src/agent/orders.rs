@@ -5,13 +5,18 @@ use super::hold::{Order, Said};
 use super::trees::When;
 use crate::hotplug::policy::Rules;
 use crate::log::{Record, Severity};
-use crate::machine::Machine;
+use crate::machine::{Hypervisor, Machine};
+use crate::papr::hcall::Hcall;
 use crate::papr::indicator::EntitySense;
 use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
-use crate::papr::status::Status;
+use crate::papr::status::{ReturnCode, Status};
 use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+
+/// What can be done before RTAS is up.
+const ANY_TIME: [Order; 7] =
+    [Order::Cas, Order::Go, Order::Policy, Order::Set, Order::Reset, Order::Watchdog, Order::Panic];
 
 impl<M: Machine> Guest<M> {
     /// Does what the host says until it says `go`. What an order fails at is in the log; the guest goes on.
@@ -27,7 +32,7 @@ impl<M: Machine> Guest<M> {
 
     /// Does what an order says, where that can be done.
     pub(super) fn consider(&mut self, (order, argument): Said) {
-        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy, Order::Set].contains(&order);
+        let early = !self.rtas_up && !ANY_TIME.contains(&order);
         let late = self.rtas_up && order == Order::Cas;
         if early || late {
             let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
@@ -52,10 +57,26 @@ impl<M: Machine> Guest<M> {
                 Ok(())
             }
             Order::Reset => {
+                if !self.rtas_up {
+                    self.instantiate_rtas()?;
+                }
                 let answer = self.rtas().system_reboot();
                 self.refused("system-reboot", answer);
                 Ok(())
             }
+            Order::Restart => self.restart(),
+            Order::Watchdog => {
+                let problem = match watchdog(argument) {
+                    Some((ms, number)) => {
+                        let code = self.machine.hcall(Hcall::reset_after(ms, number)).code;
+                        (code != ReturnCode::SUCCESS).then(|| code.to_string())
+                    }
+                    None => Some(format!("\"{argument}\" is not <milliseconds>[@<number>]")),
+                };
+                problem.into_iter().for_each(|text| self.problem(Severity::Minor, "watchdog", text));
+                Ok(())
+            }
+            Order::Panic => panic!("the host said so"),
             Order::Cas => {
                 self.negotiate()?;
                 self.read_the_tree(When::AfterCas)
@@ -99,5 +120,25 @@ impl<M: Machine> Guest<M> {
         }
         self.say_heap();
         Ok(())
+    }
+}
+
+/// After how many milliseconds which watchdog is to bite.
+fn watchdog(argument: &str) -> Option<(u64, u64)> {
+    let (ms, number) = argument.split_once('@').unwrap_or((argument, "1"));
+    Some((ms.parse().ok()?, number.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::watchdog;
+
+    #[test]
+    fn a_watchdog_is_the_first_unless_it_has_a_number() {
+        assert_eq!(watchdog("20"), Some((20, 1)));
+        assert_eq!(watchdog("2000@4"), Some((2000, 4)));
+        for wrong in ["", "@1", "20@", "-1", "20@x", "20 1"] {
+            assert_eq!(watchdog(wrong), None, "{wrong}");
+        }
     }
 }

@@ -60,20 +60,31 @@ impl<M: Machine> Guest<M> {
             }
             When::AfterCas => {
                 self.say_difference(&tree);
-                self.tokens = Tokens::read(|call| tree.rtas_token(call));
-                self.know_connectors(&tree, &mut problems);
-                let by_call = self.arguments.xive == Sources::Calls;
-                self.controller = Controller::new(&facts.controller, facts.boot_server, by_call);
-                self.facts = facts;
-                self.say(&self.facts.affinity.record());
-                // What is wrong before CAS is wrong after it, and said once.
-                self.tell_problems(&problems);
+                self.live_by(&tree, facts, problems);
                 // CAS can be repeated.
                 self.before = Some(flat);
                 self.reach(Station::TreeRead);
             }
         }
         Ok(())
+    }
+
+    /// The same of a tree that was kept.
+    pub(super) fn know_the_platform(&mut self, tree: &Tree<'_>) {
+        let mut problems = Vec::new();
+        let facts = Facts::read(tree, &mut problems);
+        self.live_by(tree, facts, problems);
+    }
+
+    fn live_by(&mut self, tree: &Tree<'_>, facts: Facts, mut problems: Vec<Problem>) {
+        self.tokens = Tokens::read(|call| tree.rtas_token(call));
+        self.know_connectors(tree, &mut problems);
+        let by_call = self.arguments.xive == Sources::Calls;
+        self.controller = Controller::new(&facts.controller, facts.boot_server, by_call);
+        self.facts = facts;
+        self.say(&self.facts.affinity.record());
+        // What is wrong before CAS is wrong after it, and said once.
+        self.tell_problems(&problems);
     }
 
     fn flatten(&mut self, when: When) -> Chapter<FlatTree> {

@@ -47,7 +47,8 @@ impl<M: Machine> Guest<M> {
         self.machine.take();
 
         self.machine.bare().set_tick_rate(look.tick_rate);
-        self.say_boot(&look);
+        self.say_boot(look.firmware, look.tick_rate);
+        self.find_what_survived();
         match heap {
             None => return Err(self.fatal("heap", "the firmware has no memory to give")),
             Some(size) if size < wanted => {
@@ -119,21 +120,21 @@ impl<M: Machine> Guest<M> {
         None
     }
 
-    fn say_boot(&mut self, look: &FirstLook) {
+    pub(super) fn say_boot(&mut self, firmware: &'static str, tick_rate: u32) {
         let boot = self.machine.bare().boot();
         self.say(&Record::Boot {
             version: env!("CARGO_PKG_VERSION").into(),
-            firmware: look.firmware.into(),
+            firmware: firmware.into(),
             pvr: Hex(boot.pvr.into()),
             msr: Hex(boot.msr),
             base: Hex(boot.base),
-            tick_rate: look.tick_rate,
+            tick_rate,
             initrd: Hex(boot.initrd),
             initrd_size: boot.initrd_size,
         });
     }
 
-    fn take_arguments(&mut self, text: &str) {
+    pub(super) fn take_arguments(&mut self, text: &str) {
         self.say(&Record::Arguments { text: text.into() });
         let (arguments, malformed) = Arguments::parse(text);
         for bad in malformed {

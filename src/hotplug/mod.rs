@@ -12,6 +12,7 @@ pub mod connector;
 pub mod fragment;
 pub mod inventory;
 pub mod model;
+pub mod note;
 pub mod plan;
 pub mod policy;
 mod state;

@@ -89,7 +89,7 @@ records! {
     Boot = "boot" {
         /// The payload's version.
         version: Text<'a>,
-        /// `slof`, `vof` or `unknown`.
+        /// `slof`, `vof` or `unknown`; `none` where an earlier life of the guest has begun this one without a reset.
         firmware: Text<'a>,
         /// The processor version register.
         pvr: Hex,
@@ -103,6 +103,39 @@ records! {
         initrd: Hex,
         /// Bytes of the initial ramdisk.
         initrd_size: u64,
+    }
+    /// What an earlier boot left in memory, and where it was last.
+    Relic = "relic" {
+        /// `ours`, `blank` or `foreign`: memory may survive a reset, and need not.
+        found: Text<'a>,
+        /// Which boot it was, counted from 1; 0 where it is not ours.
+        boot: u32,
+        /// The last station that it came to.
+        station: Text<'a>,
+        /// Its calls by then.
+        calls: u64,
+    }
+    /// Which boot this is, and who says so.
+    Life = "life" {
+        /// Counted from 1: one more than the larger of the two.
+        number: u32,
+        /// What NVRAM held: `ours`, `blank`, `foreign`, `damaged`; `full` where it has no room for a note, `none` where there is none.
+        nvram: Text<'a>,
+        /// The last boot by the note in NVRAM; 0 without one.
+        noted: u32,
+        /// The last boot by what survived in memory; 0 where nothing did.
+        survived: u32,
+    }
+    /// What the last boot had, by its note, against what the tree gives now.
+    Heritage = "heritage" {
+        /// How many connectors it had.
+        connectors: u32,
+        /// How many of those that it noted are given again.
+        kept: u32,
+        /// Which are not.
+        gone: Text<'a>,
+        /// Which are given that it had not noted.
+        new: Text<'a>,
     }
     /// The boot arguments as they were understood.
     Arguments = "arguments" {
@@ -148,7 +181,7 @@ records! {
     }
     /// The device tree as it was read through the client interface.
     Tree = "tree" {
-        /// `before-cas` or `after-cas`.
+        /// `before-cas` or `after-cas`; `restart` where an earlier life has kept it.
         when: Text<'a>,
         /// How many nodes it has.
         nodes: u32,

@@ -19,6 +19,8 @@ word_enum! {
         Tree = "tree",
         /// A hotplug event told.
         Event = "event",
+        /// An earlier life of this guest had it, and handed it over without a reset.
+        Life = "life",
     }
 }
 

@@ -45,6 +45,25 @@ pub struct FlatTree {
 }
 
 impl FlatTree {
+    /// A tree that was flattened earlier; what was wrong with it has been told.
+    ///
+    /// # Errors
+    /// When it is not well-formed.
+    pub fn kept(bytes: Vec<u8>) -> Result<Self, Malformed> {
+        let (nodes, properties) = {
+            let tree = Tree::new(&bytes)?;
+            let nodes = tree.nodes();
+            let properties = nodes.iter().map(|node| node.properties().count() as u32).sum();
+            (nodes.len() as u32, properties)
+        };
+        Ok(Self { bytes, nodes, properties, problems: Vec::new() })
+    }
+
+    /// The flattened tree, for a keeper.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The flattened tree.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes

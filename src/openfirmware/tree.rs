@@ -149,6 +149,14 @@ impl<'t> Tree<'t> {
         }
     }
 
+    /// Bytes of non-volatile memory; nothing where there is none.
+    ///
+    /// Ref: QEMU hw/nvram/spapr_nvram.c (spapr_nvram_devnode)
+    pub fn nvram_size(&self) -> Option<u32> {
+        let node = self.find("/vdevice")?.children().find(|node| is_a(*node, "nvram"))?;
+        cell(value_of(node, "#bytes")?)
+    }
+
     /// The processor cores under `/cpus`.
     ///
     /// Ref: LoPAR B.6 (CPU nodes), QEMU hw/ppc/spapr.c (spapr_dt_cpu)

@@ -51,6 +51,9 @@ const H_CEDE: u64 = 0xe0;
 /// `H_PROD`. Ref: LoPAR 14.5.4.4.3
 const H_PROD: u64 = 0xe8;
 
+/// `H_WATCHDOG`. Ref: QEMU hw/watchdog/spapr_watchdog.c (h_watchdog)
+const H_WATCHDOG: u64 = 0x45c;
+
 /// Characters that one terminal call carries.
 pub const TERM_CHARS: usize = 16;
 
@@ -102,6 +105,15 @@ impl Hcall {
         Self::new(H_PROD, [server as u64])
     }
 
+    /// Starts a watchdog, which resets the machine when it is not stopped within `ms` milliseconds. They count from 1.
+    ///
+    /// Ref: QEMU hw/watchdog/spapr_watchdog.c (PSERIES_WDTF_OP_START, PSERIES_WDTF_ACTION_HARD_RESTART)
+    pub const fn reset_after(ms: u64, watchdog: u64) -> Self {
+        const START: u64 = 0x1 << 8;
+        const HARD_RESTART: u64 = 0x2;
+        Self::new(H_WATCHDOG, [START | HARD_RESTART, watchdog, ms])
+    }
+
     /// Sets the current processor priority of this thread.
     pub const fn cppr(priority: u8) -> Self {
         Self::new(H_CPPR, [priority as u64])
@@ -137,6 +149,7 @@ mod tests {
         assert_eq!(Hcall::cede().registers(), (0xe0, [0; 5]));
         assert_eq!(Hcall::prod(3).registers(), (0xe8, [3, 0, 0, 0, 0]));
         assert_eq!(Hcall::cppr(0xff).registers(), (0x68, [0xff, 0, 0, 0, 0]));
+        assert_eq!(Hcall::reset_after(50, 1).registers(), (0x45c, [0x102, 1, 50, 0, 0]));
         assert_eq!(Hcall::xirr().registers(), (0x74, [0; 5]));
         assert_eq!(Hcall::eoi(0xff00_1001).registers(), (0x64, [0xff00_1001, 0, 0, 0, 0]));
         assert_eq!(Hcall::get_term_char(7).registers(), (0x54, [7, 0, 0, 0, 0]));

@@ -9,6 +9,7 @@ pub mod event;
 pub mod hcall;
 pub mod indicator;
 pub mod interrupt;
+pub mod nvram;
 pub mod option_vectors;
 pub mod pci;
 pub mod rtas;

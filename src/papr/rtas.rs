@@ -71,6 +71,10 @@ calls! {
     SystemReboot = "system-reboot",
     /// Ref: LoPAR 7.3.11.1
     OsTerm = "ibm,os-term",
+    /// Ref: LoPAR 7.3.1.1
+    NvramFetch = "nvram-fetch",
+    /// Ref: LoPAR 7.3.1.2
+    NvramStore = "nvram-store",
     /// Ref: LoPAR 7.3.2
     GetTimeOfDay = "get-time-of-day",
     /// Ref: LoPAR 7.3.5.1
@@ -311,6 +315,23 @@ impl<'m, M: Rtas + Clock> Calls<'m, M> {
     ) -> Result<Status, Missing> {
         let [high, low] = halves(buid);
         self.plain(Call::WritePciConfig, &[address.cell(register), high, low, width.bytes(), value])
+    }
+
+    /// Reads NVRAM from `offset` on; how many bytes came.
+    ///
+    /// Ref: LoPAR 7.3.1.1
+    pub fn nvram_fetch(&mut self, offset: u32, into: &mut [u8]) -> Answer<u32> {
+        let len = into.len() as u32;
+        let args = &mut [Arg::Cell(offset), Arg::Out(into), Arg::Cell(len)];
+        self.call(Call::NvramFetch, args).map(|(status, [count])| (status, count))
+    }
+
+    /// Writes NVRAM from `offset` on; how many bytes went.
+    ///
+    /// Ref: LoPAR 7.3.1.2
+    pub fn nvram_store(&mut self, offset: u32, from: &[u8]) -> Answer<u32> {
+        let args = &mut [Arg::Cell(offset), Arg::In(from), Arg::Cell(from.len() as u32)];
+        self.call(Call::NvramStore, args).map(|(status, [count])| (status, count))
     }
 
     /// Turns the machine off. Returns only when it was refused.

@@ -90,6 +90,19 @@ impl Controller {
         }
     }
 
+    /// Closes this processor, and leaves the sources as the platform gave them, for a life that begins anew.
+    ///
+    /// # Errors
+    /// In words: the next life may not hear everything.
+    pub fn leave<M: Bus>(&mut self, bus: &mut M) -> Result<(), String> {
+        let closed = self.intake().set_priority(bus, PRIORITY_CLOSED);
+        let left = match self {
+            Self::Xics => Ok(()),
+            Self::Xive(xive) => xive.leave(bus),
+        };
+        closed.and(left)
+    }
+
     /// Opens this processor for every interrupt. XICS presents again what another processor did not accept.
     ///
     /// # Errors

@@ -202,6 +202,12 @@ impl Xive {
         .say(bus, reply.code)
     }
 
+    /// Leaves every source as the platform gave it: off, and keeping nothing. `H_INT_RESET` does not do that.
+    pub(super) fn leave<M: Bus>(&mut self, bus: &mut M) -> Result<(), String> {
+        let lines = core::mem::take(&mut self.lines);
+        lines.into_iter().map(|line| self.load(bus, line, Load::Set01).map(|_| ())).fold(Ok(()), Result::and)
+    }
+
     /// Makes the source of an interrupt ready for the next.
     pub(super) fn release<M: Bus>(&mut self, bus: &mut M, claim: &Claim) -> Result<(), String> {
         let line = self.lines.iter_mut().find(|line| Some(line.irq) == claim.source);

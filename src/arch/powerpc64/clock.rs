@@ -41,6 +41,11 @@ pub(super) fn cede() {
     msr::interrupts_off();
 }
 
+/// How many ticks a second has.
+pub(super) fn rate() -> u64 {
+    RATE.load(Ordering::Relaxed)
+}
+
 /// Sets how many ticks a second has.
 pub(super) fn set_rate(rate: u32) {
     if rate != 0 {

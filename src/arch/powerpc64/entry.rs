@@ -2,7 +2,7 @@
 
 use super::block::{Block, CALL_FRAME};
 use super::msr::Msr;
-use super::{exception, firmware, low_memory, stack};
+use super::{exception, firmware, low_memory, restart, stack};
 use crate::machine::Boot;
 use core::arch::{asm, global_asm};
 use core::mem::offset_of;
@@ -95,6 +95,12 @@ extern "C" fn start(client_interface: u64, initrd: u64, initrd_size: u64, base: 
         stack::arm(&*block);
     }
     firmware::set_client_interface(client_interface);
+    let (initrd, initrd_size) = if client_interface == 0 {
+        restart::set_handover(initrd);
+        (0, 0)
+    } else {
+        (initrd, initrd_size)
+    };
     low_memory::take();
     let pvr: u64;
     // SAFETY: reads a register.

@@ -126,6 +126,18 @@ impl Rtas for Powerpc64 {
     }
 }
 
+/// RTAS's memory, its size and its entry there, for the next life.
+pub(super) fn rtas_home() -> [u64; 3] {
+    [RTAS_BASE.load(Relaxed), RTAS_SIZE.load(Relaxed), RTAS_ENTRY.load(Relaxed)]
+}
+
+/// Uses the RTAS that an earlier life has instantiated.
+pub(super) fn inherit_rtas([base, size, entry]: [u64; 3]) {
+    RTAS_BASE.store(base, Relaxed);
+    RTAS_SIZE.store(size, Relaxed);
+    RTAS_ENTRY.store(entry, Relaxed);
+}
+
 impl RtasHome for Powerpc64 {
     fn rtas_memory(&mut self, size: u32) -> Option<u32> {
         let base = heap::forever(size as usize)?;

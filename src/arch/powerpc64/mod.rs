@@ -16,6 +16,7 @@
 //! | `stack` | bounds of stacks | |
 //! | `memory` | trying memory that was plugged | |
 //! | `processors` | starting and stopping other threads | `boot/secondary.S` |
+//! | `restart` | the payload's entry once more, without a reset | |
 //! | `queues` | memory that the interrupt controller writes to | |
 //! | `panic` | the end | |
 //! | `platform` | what is known and set in one place each, and ways to crash | |
@@ -41,6 +42,7 @@ mod panic;
 mod platform;
 mod processors;
 mod queues;
+mod restart;
 mod stack;
 
 pub use entry::Powerpc64;

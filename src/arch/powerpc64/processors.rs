@@ -95,6 +95,11 @@ fn make(server: u32) -> Option<Thread> {
     Some(Thread { server, block, address: block as *const Block as u32, listener })
 }
 
+/// Forgets every thread, for a life that begins anew: what they had stays where it is.
+pub(super) fn forget_all() {
+    core::mem::forget(core::mem::take(&mut *THREADS.lock()));
+}
+
 /// Sets the token of `stop-self`.
 pub(super) fn set_stop_self(token: u32) {
     STOP_SELF.store(token, Ordering::Relaxed);

@@ -44,6 +44,11 @@ impl Queue {
     }
 }
 
+/// Forgets every queue, for a life that begins anew: the hypervisor may go on to write to their memory.
+pub(super) fn forget_all() {
+    core::mem::forget(core::mem::take(&mut *QUEUES.lock()));
+}
+
 impl EventQueues for Powerpc64 {
     fn set_queue(&mut self, server: u32, priority: u8, shift: u32) -> Option<ReturnCode> {
         let queue = match Queue::find(server, priority) {

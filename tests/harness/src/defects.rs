@@ -38,6 +38,8 @@ pub enum Step {
     AfterPhb,
     /// Sending an interrupt by XICS to a core that has gone.
     TargetGone,
+    /// Letting the guest start a watchdog that there cannot be: they count from 1.
+    WatchdogZero,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -72,6 +74,7 @@ impl fmt::Display for Step {
             Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::TargetGone => "an interrupt is sent by XICS to a core that has gone",
+            Self::WatchdogZero => "the guest starts watchdog 0",
             Self::PowerDown => "powering down",
         })
     }
@@ -165,6 +168,14 @@ pub const DEFECTS: &[Defect] = &[
         step: Step::TargetGone,
         certain: true,
         reason: "dies of SIGSEGV in icp_irq when an interrupt is sent by XICS to a core that has gone",
+    },
+    Defect {
+        id: "watchdog-zero",
+        first: STABLE,
+        last: STABLE,
+        step: Step::WatchdogZero,
+        certain: true,
+        reason: "dies of SIGSEGV when a guest starts watchdog 0 by H_WATCHDOG: it writes before its list of watchdogs",
     },
 ];
 

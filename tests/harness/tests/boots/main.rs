@@ -18,9 +18,11 @@ mod pci;
 mod places;
 mod pmem;
 mod policies;
+mod resets;
 mod seen;
 mod targets;
 mod terminal;
+mod tour;
 mod transitions;
 mod vectors;
 
@@ -36,6 +38,7 @@ fn main() {
 /// All trials of one QEMU, the longest first.
 fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
     let cases = [
+        resets::cases(),
         lives::cases(qemu),
         kinds::cases(),
         pci::cases(),
