@@ -5,6 +5,7 @@
 //! [`events`], [`ending`]. The rest is what the chapters stand on.
 
 pub mod arguments;
+mod checking;
 pub mod connectors;
 pub mod ending;
 pub mod events;

@@ -2,6 +2,7 @@
 
 use super::guest::{Chapter, Guest};
 use super::hold::{Order, Said};
+use super::interrupts;
 use super::trees::When;
 use crate::hotplug::policy::Rules;
 use crate::log::{Hex, Record, Severity};
@@ -43,6 +44,15 @@ impl<M: Machine> Guest<M> {
             Order::Go => Ok(()),
             Order::Poll => self.poll(),
             Order::EventScan => self.scan(),
+            Order::Check => self.check(argument),
+            Order::Open => {
+                interrupts::open(&mut self.machine);
+                Ok(())
+            }
+            Order::Close => {
+                interrupts::close(&mut self.machine);
+                Ok(())
+            }
             Order::Arm => self.switch_sources(PRIORITY_EVENTS),
             Order::Mask => self.switch_sources(PRIORITY_MASKED),
             Order::Reset => {
