@@ -145,13 +145,17 @@ impl<M: Machine> Guest<M> {
     }
 
     /// Fills the area that starts at `base` as far as it is there; what it held. Nothing where it must not be touched.
+    ///
+    /// What is not there may raise an exception, or read as some number whatever is written to it.
     fn lay_canaries(&mut self, base: u64) -> Option<Vec<Option<u64>>> {
         let machine = self.machine.bare();
         let words = (base..).step_by(WORD).take((BEFORE + AFTER) / WORD + 1);
         let held: Option<Vec<Option<u64>>> = words.clone().map(|address| machine.touch(address)).collect();
-        let held = held?;
-        for (address, _) in words.zip(&held).filter(|(_, word)| word.is_some()) {
-            machine.store(address, [u64::from_be_bytes([CANARY; WORD])])?;
+        let mut held = held?;
+        let canary = u64::from_be_bytes([CANARY; WORD]);
+        for (address, word) in words.zip(&mut held).filter(|(_, word)| word.is_some()) {
+            machine.store(address, [canary])?;
+            *word = word.filter(|_| machine.touch(address).flatten() == Some(canary));
         }
         Some(held)
     }
@@ -161,7 +165,7 @@ impl<M: Machine> Guest<M> {
         let machine = self.machine.bare();
         let mut found = Vec::new();
         for (address, word) in (base..).step_by(WORD).zip(held) {
-            let now = machine.touch(address).flatten();
+            let now = word.and_then(|_| machine.touch(address).flatten());
             found.extend(now.map_or([CANARY; WORD], u64::to_be_bytes));
             if let Some(word) = word {
                 machine.store(address, [*word]);

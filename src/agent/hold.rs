@@ -24,6 +24,8 @@ word_enum! {
         EventScan = "event-scan",
         /// Call check-exception once, with a mask, a length and a buffer that follow, and look what was written.
         Check = "check",
+        /// End the interrupts that were accepted, and leave the queue alone.
+        Drop = "drop",
         /// Open this processor for interrupts.
         Open = "open",
         /// Close this processor for interrupts.

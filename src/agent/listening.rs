@@ -22,6 +22,8 @@ pub(super) type RawLog = Vec<u8>;
 
 /// The most events that one drain takes: a queue that does not end must not keep the guest for ever.
 const DRAIN_MOST: u32 = 65_536;
+/// How long an interrupt that is to be dropped may take to come, in milliseconds.
+const DROP_MS: u32 = 20;
 
 impl<M: Machine> Guest<M> {
     /// Installs the handler: the vectors are in place, every source is known and off, the processor lets nothing
@@ -127,6 +129,19 @@ impl<M: Machine> Guest<M> {
         }
         self.say_interrupt(claim.taken, source, logs.len());
         Ok(logs)
+    }
+
+    /// Ends every interrupt that has come, as a guest does that has no handler for it: what it told of stays in the queue.
+    pub(super) fn drop_interrupts(&mut self) {
+        // One may be on its way.
+        self.machine.sleep_ms(DROP_MS);
+        while let Some(claim) = self.machine.claim() {
+            let source = claim.xirr.map(Xirr::source).filter(|source| *source != SPURIOUS);
+            if let (Some(xirr), Some(_)) = (claim.xirr, source) {
+                interrupts::end(&mut self.machine, xirr);
+            }
+            self.say_interrupt(claim.taken, source, 0);
+        }
     }
 
     fn say_interrupt(&mut self, taken: Taken, source: Option<u32>, events: usize) {

@@ -45,6 +45,10 @@ impl<M: Machine> Guest<M> {
             Order::Poll => self.poll(),
             Order::EventScan => self.scan(),
             Order::Check => self.check(argument),
+            Order::Drop => {
+                self.drop_interrupts();
+                Ok(())
+            }
             Order::Open => {
                 interrupts::open(&mut self.machine);
                 Ok(())

@@ -18,6 +18,7 @@ mod places;
 mod pmem;
 mod policies;
 mod seen;
+mod sources;
 mod terminal;
 mod transitions;
 mod vectors;
@@ -45,6 +46,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         transitions::cases(),
         vectors::cases(),
         endings::cases(),
+        sources::cases(),
         arguments::cases(),
     ];
     let trial = |case: Case| case.into_trial(name, qemu, payload);
