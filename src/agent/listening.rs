@@ -133,9 +133,10 @@ impl<M: Machine> Guest<M> {
 
     /// Ends every interrupt that has come, as a guest does that has no handler for it: what it told of stays in the queue.
     pub(super) fn drop_interrupts(&mut self) {
-        // One may be on its way.
-        self.machine.sleep_ms(DROP_MS);
-        while let Some(claim) = self.machine.claim() {
+        loop {
+            // One may be on its way, or come as soon as the last is ended.
+            self.machine.sleep_ms(DROP_MS);
+            let Some(claim) = self.machine.claim() else { return };
             let source = claim.xirr.map(Xirr::source).filter(|source| *source != SPURIOUS);
             if let (Some(xirr), Some(_)) = (claim.xirr, source) {
                 interrupts::end(&mut self.machine, xirr);

@@ -5,6 +5,7 @@
 
 mod answers;
 mod arguments;
+mod buffers;
 mod case;
 mod cores;
 mod endings;
@@ -46,6 +47,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         transitions::cases(),
         vectors::cases(),
         endings::cases(),
+        buffers::cases(),
         sources::cases(),
         arguments::cases(),
     ];

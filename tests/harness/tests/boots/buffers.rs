@@ -17,8 +17,8 @@ use paprika_harness::stop::Stop;
 use serde_json::json;
 
 /// The classes that there are.
-pub(super) const EPOW: u32 = 0x4000_0000;
-pub(super) const HOT_PLUG: u32 = 0x1000_0000;
+const EPOW: u32 = 0x4000_0000;
+const HOT_PLUG: u32 = 0x1000_0000;
 /// Bytes of every log that QEMU has.
 const LOG: u32 = 116;
 /// One block.
@@ -27,7 +27,7 @@ const BLOCK: Kind = Kind::Dimm(LMB_BYTES);
 const DIMM: u64 = 1 << 30;
 const DIMM_END: u64 = DIMM + LMB_BYTES;
 
-pub(super) fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, holds: &str, more: &str, play: fn(&mut Machine) -> Result<()>| {
         Case::new(name, format!("{HOLD_ARMED}{holds} {more}"), play).on(many_slots)
     };
@@ -39,7 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-pub(super) fn many_slots(setup: &mut Setup) {
+fn many_slots(setup: &mut Setup) {
     setup.memory = "512M,slots=32,maxmem=32G".into();
 }
 
@@ -78,12 +78,12 @@ fn checks(machine: &mut Machine, wishes: impl IntoIterator<Item = String>) -> Re
 }
 
 /// Plugs a block; its event comes into the queue.
-pub(super) fn plug(machine: &mut Machine, id: &str) -> Result<(), Stop> {
+fn plug(machine: &mut Machine, id: &str) -> Result<(), Stop> {
     device::plug(machine, id, BLOCK).map(drop)
 }
 
 /// Has the host ask for the guest's end; its event is in the queue when this returns.
-pub(super) fn warn(machine: &mut Machine) -> Result<(), Stop> {
+pub(crate) fn warn(machine: &mut Machine) -> Result<(), Stop> {
     let from = machine.events().len();
     machine.execute("system_powerdown", json!({}))?;
     machine.wait_for_event("POWERDOWN", from, |event| event.name == "POWERDOWN")?;
@@ -92,7 +92,7 @@ pub(super) fn warn(machine: &mut Machine) -> Result<(), Stop> {
 }
 
 /// The events' classes and actions, in the order in which they came.
-pub(super) fn classes(machine: &Machine) -> Vec<String> {
+pub(crate) fn classes(machine: &Machine) -> Vec<String> {
     crate::seen::all(machine, |record| match record {
         Record::Event { class, .. } => Some(class.to_string()),
         _ => None,
@@ -131,7 +131,7 @@ fn masks(machine: &mut Machine, apart: bool) -> Result<()> {
 }
 
 /// Waits for the end of a guest that has been asked to end.
-fn end(machine: &mut Machine) -> Result<(), Stop> {
+pub(crate) fn end(machine: &mut Machine) -> Result<(), Stop> {
     let exit = machine.wait_for_end()?;
     if exit.success() {
         return Ok(());
