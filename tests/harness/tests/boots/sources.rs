@@ -45,7 +45,8 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("events-mixed", HOLDS, mixed).on(traced),
         Case::new("interrupts-kept-off", HOLDS, kept_off).on(traced),
         Case::new("interrupts-lost", HOLDS, lost).on(traced),
-        Case::new("interrupts-before-the-handler", "hold=rtas-up print=sections", early).on(traced),
+        Case::new("interrupts-before-the-handler", "hold=rtas-up,handler-armed print=sections", early)
+            .on(traced),
     ]);
     cases
 }
@@ -253,7 +254,8 @@ fn ensure_pulses(machine: &Machine, wanted: usize) -> Result<(), Stop> {
 }
 
 /// A core that comes after CAS and before there is a handler: its event is found by the first look into the queue, and its
-/// interrupt comes when the sources are armed, with nothing behind it any more.
+/// interrupt comes when the sources are armed. Arming pulses nothing by itself; each event-scan, one that is ordered and the
+/// guest's own just before that look, pulses once more, as the event is still in the queue.
 fn early(machine: &mut Machine) -> Result<()> {
     let mut told = Vec::new();
     judged(machine, |run, machine| {
@@ -261,13 +263,21 @@ fn early(machine: &mut Machine) -> Result<()> {
         run.turn_to(Step::Plug);
         run.plug(machine, "core", Kind::Core, "rtas-up")?;
         machine.go()?;
+        machine.wait_for_hold("handler-armed", Mark::default())?;
+        // Arming pulses nothing: this is the one of the plug.
+        ensure_pulses(machine, 1)?;
+        machine.order("event-scan")?;
+        machine.order("drop")?;
+        ensure_pulses(machine, 2)?;
+        machine.go()?;
         run.wait_until_taken(machine)?;
         idles(machine)?;
+        // The guest's own event-scan.
+        ensure_pulses(machine, 3)?;
         told = interrupts(machine, Mark::default());
-        // One when it was queued, one by the guest's own event-scan when it has armed the sources.
-        ensure_pulses(machine, 2)?;
         leave(run, machine)
     })?;
-    ensure!(told == [(HOT_PLUG_IRQ, 0)], "{told:x?}");
+    // Each pulse became an interrupt: two were dropped, and the third came when the queue was empty.
+    ensure!(told == [(HOT_PLUG_IRQ, 0); 3], "{told:x?}");
     in_order(machine, 2).context("the core, and the end")
 }
