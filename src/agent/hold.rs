@@ -22,6 +22,14 @@ word_enum! {
         Poll = "poll",
         /// The same with event-scan.
         EventScan = "event-scan",
+        /// Call check-exception once, with a mask, a length and a buffer that follow, and look what was written.
+        Check = "check",
+        /// End the interrupts that were accepted, and leave the queue alone.
+        Drop = "drop",
+        /// Open this processor for interrupts.
+        Open = "open",
+        /// Close this processor for interrupts.
+        Close = "close",
         /// Switch the event sources on.
         Arm = "arm",
         /// Switch the event sources off.
@@ -51,7 +59,7 @@ word_enum! {
 impl Order {
     /// Whether something has to follow its word.
     const fn has_argument(self) -> bool {
-        matches!(self, Self::Policy | Self::Set | Self::Route | Self::Watchdog)
+        matches!(self, Self::Policy | Self::Set | Self::Route | Self::Watchdog | Self::Check)
     }
 }
 

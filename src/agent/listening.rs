@@ -23,6 +23,8 @@ pub(super) type RawLog = Vec<u8>;
 
 /// The most events that one drain takes: a queue that does not end must not keep the guest for ever.
 const DRAIN_MOST: u32 = 65_536;
+/// How long an interrupt that is to be dropped may take to come, in milliseconds.
+const DROP_MS: u32 = 20;
 
 impl<M: Machine> Guest<M> {
     /// Installs the handler: the vectors are in place, every source is known and off, the processor lets nothing
@@ -121,6 +123,17 @@ impl<M: Machine> Guest<M> {
         self.end_interrupt(claim);
         self.say_interrupt(claim.taken, claim.source, logs.len());
         Ok(logs)
+    }
+
+    /// Ends every interrupt that has come, as a guest does that has no handler for it: what it told of stays in the queue.
+    pub(super) fn drop_interrupts(&mut self) {
+        loop {
+            // One may be on its way, or come as soon as the last is ended.
+            self.machine.sleep_ms(DROP_MS);
+            let Some(claim) = self.machine.claim() else { return };
+            self.end_interrupt(claim);
+            self.say_interrupt(claim.taken, claim.source, 0);
+        }
     }
 
     fn say_interrupt(&mut self, taken: Taken, source: Option<u32>, events: usize) {

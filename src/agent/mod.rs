@@ -6,6 +6,7 @@
 
 pub mod aiming;
 pub mod arguments;
+mod checking;
 pub mod connectors;
 pub mod ending;
 pub mod events;

@@ -8,7 +8,7 @@ use crate::log::{Record, Severity};
 use crate::machine::{Hypervisor, Machine};
 use crate::papr::hcall::Hcall;
 use crate::papr::indicator::EntitySense;
-use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
+use crate::papr::interrupt::{PRIORITY_CLOSED, PRIORITY_EVENTS, PRIORITY_MASKED};
 use crate::papr::status::{ReturnCode, Status};
 use alloc::format;
 use alloc::string::ToString;
@@ -48,6 +48,21 @@ impl<M: Machine> Guest<M> {
             Order::Go => Ok(()),
             Order::Poll => self.poll(),
             Order::EventScan => self.scan(),
+            Order::Check => self.check(argument),
+            Order::Drop => {
+                self.drop_interrupts();
+                Ok(())
+            }
+            Order::Open => {
+                let opened = self.controller.open(&mut self.machine);
+                self.heed(opened);
+                Ok(())
+            }
+            Order::Close => {
+                let closed = self.controller.intake().set_priority(&mut self.machine, PRIORITY_CLOSED);
+                self.heed(closed);
+                Ok(())
+            }
             Order::Arm => {
                 self.switch_sources(PRIORITY_EVENTS);
                 Ok(())

@@ -312,6 +312,23 @@ records! {
         /// The last status.
         rc: Status,
     }
+    /// One call of check-exception as the host wished it.
+    Check = "check" {
+        /// The classes that were asked for.
+        mask: Hex,
+        /// The length of the buffer, as the hypervisor was told.
+        length: u32,
+        /// Where the buffer was, if it was not in the guest's own memory.
+        at: Option<Hex>,
+        /// The status.
+        rc: Status,
+        /// Bytes just before the buffer that were written.
+        before: u32,
+        /// Bytes from the start of the buffer to the last that was written.
+        written: u32,
+        /// The event that came, where the whole of its log was found.
+        event: Option<u32>,
+    }
     /// An event was taken from the queue.
     Event = "event" {
         /// Counts the events of this boot from 1.

@@ -184,14 +184,27 @@ impl<'m, M: Rtas + Clock> Calls<'m, M> {
         mask: EventMask,
         log: &mut [u8; LOG_MAX],
     ) -> Result<Status, Missing> {
+        self.check_exception_as(irq, mask, Arg::Out(log), LOG_MAX as u32)
+    }
+
+    /// The same with any buffer, and with any word about its length.
+    ///
+    /// Ref: LoPAR 7.3.8
+    pub fn check_exception_as(
+        &mut self,
+        irq: u32,
+        mask: EventMask,
+        log: Arg<'_>,
+        length: u32,
+    ) -> Result<Status, Missing> {
         const NOT_CRITICAL: u32 = 0;
         let args = &mut [
             Arg::Cell(EXTERNAL_INTERRUPT),
             Arg::Cell(irq),
             Arg::Cell(mask.bits()),
             Arg::Cell(NOT_CRITICAL),
-            Arg::Out(log),
-            Arg::Cell(LOG_MAX as u32),
+            log,
+            Arg::Cell(length),
         ];
         self.call(Call::CheckException, args).map(|(status, [])| status)
     }

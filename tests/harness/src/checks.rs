@@ -3,6 +3,10 @@
 //! A run that was stopped is judged by what it came to: what it did not come to is not held against it, since that it
 //! stopped is a finding of its own.
 
+mod buffers;
+
+pub use buffers::of_buffers;
+
 use crate::device::Kind;
 use crate::qemu::process::Exit;
 use crate::qmp::Event;
@@ -39,6 +43,7 @@ pub fn all(evidence: &Evidence<'_>) -> Vec<Finding> {
         evidence.devices.iter().flat_map(|device| of_device(device, evidence)).collect();
     findings.extend(of_log(evidence.transcript, evidence.complete));
     findings.extend(of_version(evidence.transcript));
+    findings.extend(of_buffers(evidence.transcript));
     if evidence.complete {
         findings.extend(of_queue(evidence.transcript));
         findings.extend(of_end(evidence));
@@ -293,6 +298,7 @@ pub fn of_queue(transcript: &Transcript) -> Vec<Finding> {
                     unfinished.push(format!("line {} ended with {rc}", entry.seq));
                 }
             }
+            Record::Check { event: Some(_), .. } => taken += 1,
             Record::Event { .. } => logged += 1,
             Record::EventBytes { event, problem, .. } => unknown.push(format!("event {event}: {problem}")),
             _ => {}

@@ -238,6 +238,49 @@ pub fn explaining(version: Version, steps: &[Step]) -> Option<&'static Defect> {
         .find(|defect| steps.contains(&defect.step) && (defect.first..=defect.last).contains(&version))
 }
 
+/// A wrong answer of some QEMUs, whatever the host does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slip {
+    /// Its name, which its finding in FINDINGS.md bears, too.
+    pub id: &'static str,
+    /// The first version in which it was seen.
+    pub first: Version,
+    /// The last version in which it was seen; those between are taken to have it.
+    pub last: Version,
+    /// The property that it breaks.
+    pub property: &'static str,
+    /// What it does.
+    pub reason: &'static str,
+}
+
+/// The property that a short buffer puts to the test.
+pub const SLIP_BEYOND: &str = "writes no further than it was told to";
+/// The property that a buffer where there is no memory puts to the test.
+pub const SLIP_NOWHERE: &str = "stores what it takes from the queue";
+
+/// The list of wrong answers.
+pub const SLIPS: &[Slip] = &[
+    Slip {
+        id: "check-length",
+        first: STABLE,
+        last: NEWEST,
+        property: SLIP_BEYOND,
+        reason: "check-exception writes the whole log, whatever length of the buffer it is told",
+    },
+    Slip {
+        id: "check-nowhere",
+        first: STABLE,
+        last: NEWEST,
+        property: SLIP_NOWHERE,
+        reason: "check-exception with a buffer that lies not, or not wholly, in memory takes the event and says success",
+    },
+];
+
+/// The wrong answer of this QEMU that breaks a property.
+pub fn slip(version: Version, property: &str) -> Option<&'static Slip> {
+    SLIPS.iter().find(|slip| slip.property == property && (slip.first..=slip.last).contains(&version))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Step, Version, explaining};

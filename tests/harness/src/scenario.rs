@@ -14,7 +14,7 @@ use crate::qmp::{Event, QmpError};
 use crate::stop::Stop;
 use crate::transcript::{Mark, Transcript};
 use crate::verdict::{Finding, Verdict, overall};
-use outcome::{expect_sticky, outcome};
+use outcome::{expect_slips, expect_sticky, outcome};
 use paprika::log::{Entry, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
 use serde_json::{Value, json};
@@ -123,6 +123,7 @@ pub fn play(machine: &mut Machine, story: impl FnOnce(&mut Run, &mut Machine) ->
     for device in &run.devices {
         expect_sticky(&mut findings, device, machine.version());
     }
+    expect_slips(&mut findings, machine.version());
     findings.extend(outcome(stop.as_ref(), machine.version(), &run.steps));
     Report { verdict: overall(&findings), findings, devices: run.devices }
 }

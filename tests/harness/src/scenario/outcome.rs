@@ -1,7 +1,7 @@
 //! What the way in which a run ended is worth, and what is known of this QEMU.
 
 use super::{Plugged, Stage};
-use crate::defects::{Step, explaining, sticky};
+use crate::defects::{Step, explaining, slip, sticky};
 use crate::qemu::Version;
 use crate::stop::Stop;
 use crate::verdict::{Finding, Verdict};
@@ -23,6 +23,24 @@ pub(super) fn expect_sticky(findings: &mut Vec<Finding>, device: &Plugged, versi
     findings.push(Finding::defect(sticky.id, &device.id, verdict, sticky.reason));
 }
 
+/// A wrong answer that is known of this QEMU is expected, and a right one is news.
+pub(super) fn expect_slips(findings: &mut Vec<Finding>, version: Version) {
+    let mut news = Vec::new();
+    for finding in findings.iter_mut() {
+        let Some(slip) = slip(version, finding.property) else { continue };
+        let verdict = match finding.verdict {
+            Verdict::Fail => Verdict::ExpectedFail,
+            Verdict::Pass => Verdict::UnexpectedPass,
+            _ => continue,
+        };
+        if verdict == Verdict::ExpectedFail {
+            finding.verdict = verdict;
+        }
+        news.push(Finding::defect(slip.id, &finding.subject, verdict, slip.reason));
+    }
+    findings.extend(news);
+}
+
 /// What the way in which a run ended is worth: a crash that is known of this QEMU is expected, and that it did not come
 /// where it was due is news.
 pub(super) fn outcome(stop: Option<&Stop>, version: Version, steps: &[Step]) -> Option<Finding> {
@@ -42,8 +60,8 @@ pub(super) fn outcome(stop: Option<&Stop>, version: Version, steps: &[Step]) -> 
 
 #[cfg(test)]
 mod tests {
-    use super::{Finding, Plugged, Stage, Step, Stop, Verdict, expect_sticky, outcome};
-    use crate::defects::XHCI;
+    use super::{Finding, Plugged, Stage, Step, Stop, Verdict, expect_slips, expect_sticky, outcome};
+    use crate::defects::{SLIPS, XHCI};
     use crate::device::Kind;
     use crate::qemu::Version;
     use crate::transcript::Mark;
@@ -115,5 +133,25 @@ mod tests {
         // Nothing else is excused with it.
         let bad = vec![Finding::other("works", "x1", Verdict::Fail, "nothing was read from it")];
         assert_eq!(excused(old, xhci, bad)[0], Verdict::Fail);
+    }
+
+    #[test]
+    fn a_wrong_answer_is_expected_of_the_versions_that_are_known_to_give_it() {
+        for slip in SLIPS {
+            let verdicts = |version, finding: &Finding| {
+                let mut findings = vec![finding.clone()];
+                expect_slips(&mut findings, version);
+                findings.into_iter().map(|finding| finding.verdict).collect::<Vec<_>>()
+            };
+            let wrong = Finding::other(slip.property, "x", Verdict::Fail, "so");
+            let right = Finding::pass(slip.property, "x");
+            let (known, other) = (slip.last, Version::new(99, 0, 0));
+            assert_eq!(verdicts(known, &wrong), [Verdict::ExpectedFail; 2]);
+            assert_eq!(verdicts(known, &right), [Verdict::Pass, Verdict::UnexpectedPass]);
+            assert_eq!(verdicts(other, &wrong), [Verdict::Fail]);
+            assert_eq!(verdicts(other, &right), [Verdict::Pass]);
+            let another = Finding::other("arrives whole", "x", Verdict::Fail, "no");
+            assert_eq!(verdicts(known, &another), [Verdict::Fail]);
+        }
     }
 }

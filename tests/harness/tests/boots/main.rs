@@ -5,6 +5,7 @@
 
 mod answers;
 mod arguments;
+mod buffers;
 mod case;
 mod controllers;
 mod cores;
@@ -20,6 +21,7 @@ mod pmem;
 mod policies;
 mod resets;
 mod seen;
+mod sources;
 mod targets;
 mod terminal;
 mod tour;
@@ -52,6 +54,8 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         transitions::cases(),
         vectors::cases(),
         endings::cases(),
+        buffers::cases(),
+        sources::cases(),
         arguments::cases(),
     ];
     let trial = |case: Case| case.into_trial(name, qemu, payload);

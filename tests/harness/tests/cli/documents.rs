@@ -2,7 +2,7 @@
 
 use clap::Parser;
 use paprika_harness::cli::{Cli, Command};
-use paprika_harness::defects::{DEFECTS, STICKY};
+use paprika_harness::defects::{DEFECTS, SLIPS, STICKY};
 use paprika_harness::qemu::Version;
 use paprika_harness::race::Scenario;
 use std::collections::BTreeSet;
@@ -142,7 +142,9 @@ fn every_finding_says_where_it_was_seen_how_it_is_shown_and_whether_it_is_expect
 #[test]
 fn the_known_defects_and_the_findings_are_the_same() {
     let crashes = DEFECTS.iter().map(|defect| (defect.id, defect.first, defect.last));
-    let known: Vec<_> = crashes.chain(STICKY.iter().map(|one| (one.id, one.first, one.last))).collect();
+    let sticky = STICKY.iter().map(|one| (one.id, one.first, one.last));
+    let slips = SLIPS.iter().map(|one| (one.id, one.first, one.last));
+    let known: Vec<_> = crashes.chain(sticky).chain(slips).collect();
     let all = findings();
     for (id, first, last) in &known {
         let mut own = all.iter().filter(|section| section.known_as() == Some(id));
