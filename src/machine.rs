@@ -94,6 +94,18 @@ pub trait LowMemory {
     fn retire_firmware(&mut self);
 }
 
+/// Negotiating in ways in which no operating system does.
+pub trait Negotiator {
+    /// `KVMPPC_H_CAS`: what a firmware calls when its client negotiates. The tree lands in `tree`, with a header in front of it
+    /// (see [`crate::papr::hcall::CAS_HEADER`]); it is as good as any memory that the platform may write to.
+    ///
+    /// Ref: QEMU hw/ppc/spapr_hcall.c (h_client_architecture_support)
+    fn h_cas(&mut self, vectors: Arg<'_>, tree: &mut [u8]) -> ReturnCode;
+    /// Puts `bytes` at the real address `at`, in memory that the firmware's `claim` gave to nobody else. `false` where the
+    /// guest itself lives.
+    fn put(&mut self, at: u32, bytes: &[u8]) -> bool;
+}
+
 /// The time base.
 pub trait Clock {
     /// Ticks of the time base.
@@ -319,13 +331,24 @@ pub trait Platform {
 
 /// A whole machine.
 pub trait Machine:
-    Hypervisor + ClientInterface + Rtas + RtasHome + LowMemory + Clock + Memory + Io + Processors + Platform
+    Hypervisor
+    + ClientInterface
+    + Negotiator
+    + Rtas
+    + RtasHome
+    + LowMemory
+    + Clock
+    + Memory
+    + Io
+    + Processors
+    + Platform
 {
 }
 
 impl<M> Machine for M where
     M: Hypervisor
         + ClientInterface
+        + Negotiator
         + Rtas
         + RtasHome
         + LowMemory

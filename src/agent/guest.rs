@@ -52,10 +52,16 @@ pub struct Guest<M> {
     pub(super) facts: Facts,
     /// The tokens of RTAS; all missing until it is up.
     pub(super) tokens: Tokens,
+    /// RTAS is in memory.
+    pub(super) rtas_ready: bool,
     /// RTAS is up.
     pub(super) rtas_up: bool,
-    /// The tree as it was read last, while there is a firmware that could make another of it.
+    /// The tree as it was read last: CAS can be repeated, and makes another of it.
     pub(super) before: Option<FlatTree>,
+    /// The tree that the hypervisor handed out, where the guest has asked it itself; until it is read.
+    pub(super) given: Option<FlatTree>,
+    /// The end of the memory that was there at boot is the guest's.
+    pub(super) has_last_page: bool,
     /// What the guest knows of each connector.
     pub(super) inventory: Inventory,
     /// What it has seen so far.
@@ -77,8 +83,11 @@ impl<M: Machine> Guest<M> {
             arguments: Arguments::default(),
             facts: Facts::default(),
             tokens: Tokens::read(|_| None),
+            rtas_ready: false,
             rtas_up: false,
             before: None,
+            given: None,
+            has_last_page: false,
             inventory: Inventory::new(),
             tally: Tally::default(),
             waiting: VecDeque::new(),

@@ -9,8 +9,25 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 impl<M: Machine> Guest<M> {
-    /// Instantiates RTAS, in memory that is its own for good.
+    /// RTAS is ready to be called, if it was not before.
     pub fn bring_up_rtas(&mut self) -> Chapter {
+        self.ready_rtas()?;
+        if let Some(token) = self.tokens.get(Call::OsTerm) {
+            self.machine.bare().set_os_term(token);
+        }
+        if let Some(token) = self.tokens.get(Call::StopSelf) {
+            self.machine.bare().set_stop_self(token);
+        }
+        self.rtas_up = true;
+        self.reach(Station::RtasUp);
+        Ok(())
+    }
+
+    /// Instantiates RTAS, in memory that is its own for good.
+    pub(super) fn ready_rtas(&mut self) -> Chapter {
+        if self.rtas_ready {
+            return Ok(());
+        }
         self.open_firmware("instantiate-rtas");
         let entry = self.instantiate();
         self.close_firmware("instantiate-rtas");
@@ -20,14 +37,7 @@ impl<M: Machine> Guest<M> {
                 self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given"))
             );
         }
-        if let Some(token) = self.tokens.get(Call::OsTerm) {
-            self.machine.bare().set_os_term(token);
-        }
-        if let Some(token) = self.tokens.get(Call::StopSelf) {
-            self.machine.bare().set_stop_self(token);
-        }
-        self.rtas_up = true;
-        self.reach(Station::RtasUp);
+        self.rtas_ready = true;
         Ok(())
     }
 
@@ -55,7 +65,6 @@ impl<M: Machine> Guest<M> {
         self.close_firmware("quiesce");
         // Whatever it answered, it is not called any more.
         self.machine.retire_firmware();
-        self.before = None;
         if let Err(problem) = quiet {
             self.problem(crate::log::Severity::Major, "quiesce", problem.to_string());
         }

@@ -1,7 +1,7 @@
 //! The guest's life: what it does when, and what it says about it.
 //!
 //! [`guest`] is the guest itself. Each chapter of its life is a file with methods of it, in the order in which
-//! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`], [`handover`], [`connectors`] with [`using`], [`listening`] with
+//! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`] with [`reconciling`], [`handover`], [`connectors`] with [`using`], [`listening`] with
 //! [`events`], [`ending`]. The rest is what the chapters stand on.
 
 pub mod arguments;
@@ -19,6 +19,7 @@ pub mod negotiation;
 pub mod numa;
 pub mod numbered;
 pub mod orders;
+pub mod reconciling;
 pub mod resources;
 pub mod station;
 mod transitions;

@@ -2,7 +2,6 @@
 
 use super::guest::{Chapter, Guest};
 use super::hold::{Order, Said};
-use super::trees::When;
 use crate::hotplug::policy::Rules;
 use crate::log::{Hex, Record, Severity};
 use crate::machine::Machine;
@@ -28,10 +27,8 @@ impl<M: Machine> Guest<M> {
     /// Does what an order says, where that can be done.
     pub(super) fn consider(&mut self, (order, argument): Said) {
         let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy].contains(&order);
-        let late = self.rtas_up && order == Order::Cas;
-        if early || late {
-            let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
-            self.problem(Severity::Minor, "order", format!("{order}: {detail}"));
+        if early {
+            self.problem(Severity::Minor, "order", format!("{order}: RTAS is not up yet"));
         } else {
             // A failure has been told.
             let _ = self.obey(order, &argument);
@@ -50,10 +47,7 @@ impl<M: Machine> Guest<M> {
                 self.refused("system-reboot", answer);
                 Ok(())
             }
-            Order::Cas => {
-                self.negotiate()?;
-                self.read_the_tree(When::AfterCas)
-            }
+            Order::Cas => self.negotiate_as_told(argument),
             Order::Dump => self.dump(),
             Order::Policy => {
                 match Rules::parse(argument) {

@@ -7,7 +7,6 @@ use super::arguments::Print;
 use super::facts::Facts;
 use super::guest::{Chapter, Guest};
 use super::station::Station;
-use crate::hotplug::inventory::Inventory;
 use crate::log::{Bytes, Record, Severity, Text};
 use crate::machine::Machine;
 use crate::openfirmware::diff::diff;
@@ -60,11 +59,15 @@ impl<M: Machine> Guest<M> {
             When::AfterCas => {
                 self.say_difference(&tree);
                 self.tokens = Tokens::read(|call| tree.rtas_token(call));
+                let settled = self.has_settled();
                 self.know_connectors(&tree, &mut problems);
-                self.facts = facts;
+                let known = core::mem::replace(&mut self.facts, facts);
                 self.say(&self.facts.affinity.record());
                 // What is wrong before CAS is wrong after it, and said once.
                 self.tell_problems(&problems);
+                if settled {
+                    self.reconcile(known)?;
+                }
                 // CAS can be repeated.
                 self.before = Some(flat);
                 self.reach(Station::TreeRead);
@@ -77,10 +80,15 @@ impl<M: Machine> Guest<M> {
         // Where nobody says, the heap is the limit.
         let limit =
             self.arguments.tree_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
-        self.open_firmware("device tree");
-        let flat = flatten(&mut self.machine, limit);
-        self.close_firmware("device tree");
-        let flat = flat.map_err(|problem| self.fatal("device tree", problem.to_string()))?;
+        let flat = match self.given.take() {
+            Some(given) => given,
+            None => {
+                self.open_firmware("device tree");
+                let flat = flatten(&mut self.machine, limit);
+                self.close_firmware("device tree");
+                flat.map_err(|problem| self.fatal("device tree", problem.to_string()))?
+            }
+        };
         self.say(&Record::Tree {
             when: when.word().into(),
             nodes: flat.nodes,
@@ -117,11 +125,17 @@ impl<M: Machine> Guest<M> {
     }
 
     fn know_connectors(&mut self, tree: &Tree<'_>, problems: &mut Vec<Problem>) {
-        self.inventory = Inventory::new();
+        let known = core::mem::take(&mut self.inventory);
         let listed = tree.connectors(problems);
         let entries = listed.iter().map(|listed| (listed.index, listed.name.as_str(), listed.kind));
         for double in self.inventory.extend(entries) {
             self.problem(Severity::Major, "ibm,drc-indexes", format!("{} is there twice", double.index));
+        }
+        // What the guest has, it has.
+        for (index, connector) in known.iter() {
+            if let Some(learned) = connector.held {
+                self.inventory.hold(index, learned);
+            }
         }
     }
 

@@ -51,6 +51,12 @@ pub(super) fn set(base: u32, size: u32) {
     }
 }
 
+/// Where the heap is.
+pub(super) fn range() -> core::ops::Range<u64> {
+    let (heap, _) = &*ALLOCATOR.0.lock();
+    heap.bottom() as u64..heap.top() as u64
+}
+
 /// How full the heap is.
 pub(super) fn usage() -> HeapUse {
     let (heap, high_water) = &*ALLOCATOR.0.lock();

@@ -15,6 +15,7 @@
 //! | `heap` | the allocator | |
 //! | `stack` | bounds of stacks | |
 //! | `memory` | trying memory that was plugged | |
+//! | `negotiator` | negotiating without the firmware, and from odd places | |
 //! | `processors` | starting and stopping other threads | `boot/secondary.S` |
 //! | `panic` | the end | |
 //! | `platform` | what is known and set in one place each, and ways to crash | |
@@ -36,6 +37,7 @@ mod io;
 mod low_memory;
 mod memory;
 mod msr;
+mod negotiator;
 mod panic;
 mod platform;
 mod processors;
