@@ -61,7 +61,11 @@ impl<M: Machine> Guest<M> {
                 self.tokens = Tokens::read(|call| tree.rtas_token(call));
                 let settled = self.has_settled();
                 self.know_connectors(&tree, &mut problems);
-                let known = core::mem::replace(&mut self.facts, facts);
+                let mut known = core::mem::replace(&mut self.facts, facts);
+                if self.facts.platform_support.is_empty() {
+                    // The tree that the hypervisor hands out may lack it, as it lacks what the firmware adds.
+                    self.facts.platform_support = core::mem::take(&mut known.platform_support);
+                }
                 self.say(&self.facts.affinity.record());
                 // What is wrong before CAS is wrong after it, and said once.
                 self.tell_problems(&problems);

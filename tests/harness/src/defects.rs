@@ -36,6 +36,14 @@ pub enum Step {
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
+    /// Negotiating what this QEMU calls invalid, or what this machine has not.
+    CasUnfit,
+    /// Negotiating an architecture level that is older than the machine's.
+    CasOlder,
+    /// Negotiating by the hypervisor call with little room for the tree.
+    CasRoom,
+    /// Negotiating by the hypervisor call under VOF, and then asking VOF for something.
+    CasThenOpen,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -69,6 +77,10 @@ impl fmt::Display for Step {
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
             Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
+            Self::CasUnfit => "negotiating what is invalid or unavailable",
+            Self::CasOlder => "negotiating an older architecture level",
+            Self::CasRoom => "negotiating with little room for the tree",
+            Self::CasThenOpen => "asking VOF for something after `KVMPPC_H_CAS`",
             Self::PowerDown => "powering down",
         })
     }
@@ -154,6 +166,40 @@ pub const DEFECTS: &[Defect] = &[
         certain: true,
         reason: "asserts that the connector has its device (`drc->dev`) when a DIMM is asked for of which some blocks have \
                  gone and others have not",
+    },
+    Defect {
+        id: "cas-unfit",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::CasUnfit,
+        certain: true,
+        reason: "ends itself, with status 1, when a guest negotiates an invalid or unavailable interrupt mode or translation, or \
+                 no resizing where that is required",
+    },
+    Defect {
+        id: "cas-older",
+        first: BACKPORT,
+        last: NEWEST,
+        step: Step::CasOlder,
+        certain: true,
+        reason: "aborts in spapr_dt_pa_features (`pa_size > 66`) when a guest on POWER10 negotiates 2.07",
+    },
+    Defect {
+        id: "h-cas-room",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::CasRoom,
+        certain: true,
+        reason: "ends itself, with status 1, when `KVMPPC_H_CAS` is called with too little room for the tree",
+    },
+    Defect {
+        id: "vof-h-cas",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::CasThenOpen,
+        certain: true,
+        reason: "aborts in vof_do_open (`inst->phandle`) when a guest under VOF opens something after `KVMPPC_H_CAS`, and ends itself \
+                 with status 1 when it claims memory",
     },
 ];
 

@@ -5,6 +5,8 @@
 
 mod answers;
 mod arguments;
+mod cas;
+mod cas_again;
 mod case;
 mod cores;
 mod endings;
@@ -44,6 +46,8 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         policies::cases(),
         transitions::cases(),
         vectors::cases(),
+        cas_again::cases(),
+        cas::cases(),
         endings::cases(),
         arguments::cases(),
     ];
