@@ -5,7 +5,7 @@
 FIRMWARE ?= vof
 # The QEMU; empty: qemu-system-ppc64 from the PATH.
 QEMU ?=
-# Further options of `paprika run` and `paprika boot`.
+# Further options of `paprika`.
 ARGS ?=
 # Which of the tests that boot QEMU `check` runs: a part of their names, as `11.1` or `dimm-after-core`.
 CHECK ?=

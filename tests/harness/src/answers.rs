@@ -24,6 +24,7 @@ use crate::race::Scenario;
 use crate::race::action::Action;
 use crate::race::expect::Expect;
 use crate::race::lab::{self, Outcome};
+use crate::race::manner::Manner;
 use crate::race::window::Window;
 use crate::verdict::Verdict;
 use bench::{Played, Script};
@@ -47,6 +48,8 @@ pub enum Holds {
     Depends,
     /// QEMU crashed on the way.
     Crash,
+    /// QEMU crashed on the way, as is known of it.
+    KnownCrash,
     /// Nobody knows.
     NotMeasured,
 }
@@ -59,8 +62,16 @@ impl Holds {
             Self::No => "no",
             Self::Depends => "depends",
             Self::Crash => "crash",
+            Self::KnownCrash => "known crash",
             Self::NotMeasured => "not measured",
         }
+    }
+
+    /// The crash among the ends of several experiments, where there is one; known where all are.
+    pub fn of_crash(ends: impl IntoIterator<Item = Verdict>) -> Option<Self> {
+        let worst =
+            ends.into_iter().filter(|end| matches!(end, Verdict::Crash | Verdict::ExpectedFail)).max()?;
+        Some(if worst == Verdict::Crash { Self::Crash } else { Self::KnownCrash })
     }
 
     /// `Yes` where it is so.
@@ -123,7 +134,8 @@ pub struct Races {
 impl Races {
     /// Whether a race is one of them.
     pub fn has(&self, scenario: &Scenario) -> bool {
-        self.families.contains(&scenario.family)
+        scenario.manner == Manner::Good
+            && self.families.contains(&scenario.family)
             && self.actions.contains(&scenario.action)
             && self.windows.contains(&scenario.window)
     }
@@ -185,14 +197,11 @@ impl Question {
         }
         (self.answer)(measured, self).unwrap_or_else(|| {
             let ended = measured.ended_early(self);
-            let crashed = ended.iter().any(|(verdict, _)| *verdict == Verdict::Crash);
+            let holds = Holds::of_crash(ended.iter().map(|(verdict, _)| *verdict));
             let words: Vec<String> = ended.into_iter().map(|(_, words)| words).collect();
             match words.is_empty() {
                 true => Answer::new(Holds::NotMeasured, "not measured: the experiments do not tell"),
-                false => {
-                    let holds = if crashed { Holds::Crash } else { Holds::NotMeasured };
-                    Answer::new(holds, words.join("; "))
-                }
+                false => Answer::new(holds.unwrap_or(Holds::NotMeasured), words.join("; ")),
             }
         })
     }

@@ -1,20 +1,19 @@
 //! Every race of the lab as a trial, in every QEMU at hand, so that a test runner lists, filters, retries and shards them.
 //!
-//! Each is named `<QEMU's version>/<firmware>/<kind>/<action>/<window>`. What a firmware cannot do is ignored, with the reason
-//! as the trial's kind. A known defect of a QEMU passes, and is told. A missing QEMU or payload is a failure.
+//! Each is named `<QEMU's version>/<firmware>/<kind>/<action>/<window>`: all of them under VOF, and under SLOF those in which
+//! it has a part. What a firmware cannot do is ignored beforehand, and what a QEMU cannot do when it has said so. A known defect
+//! of a QEMU passes, and is told. A missing QEMU or payload is a failure, whatever was asked for.
 
 #[path = "boots/matrix.rs"]
 mod matrix;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 use paprika_harness::qemu::Qemu;
 use paprika_harness::qemu::command::{Firmware, Setup};
 use paprika_harness::race::Scenario;
-use paprika_harness::race::action::Action;
 use paprika_harness::race::expect::Expect;
-use paprika_harness::race::lab;
-use paprika_harness::race::report::is_good;
-use paprika_harness::race::window::Window;
+use paprika_harness::race::lab::{self, Outcome};
+use paprika_harness::race::report::{is_good, why_skipped};
 use paprika_harness::verdict::Verdict;
 use std::path::Path;
 use std::time::Duration;
@@ -26,36 +25,42 @@ fn main() {
     matrix::run_trials(trials)
 }
 
-/// All races of one QEMU: under VOF every one, under SLOF what VOF has no time for. The slow ones first.
+/// All races of one QEMU, the slow ones first.
 fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
-    let under = |firmware: Firmware| move |scenario: Scenario| (firmware, scenario);
-    let in_slof = Scenario::all()
-        .into_iter()
-        .filter(|scenario| scenario.window == Window::Firmware && scenario.action == Action::Plug);
-    let races = in_slof.map(under(Firmware::Slof));
-    let races = races.chain(Scenario::all().into_iter().map(under(Firmware::Vof)));
-    races.map(|(firmware, scenario)| trial(name, qemu, payload, firmware, scenario)).collect()
+    let under_slof = Scenario::all().into_iter().filter(Scenario::is_about_slof);
+    let under_slof = under_slof.map(|race| trial(name, qemu, payload, Firmware::Slof, race));
+    let under_vof = Scenario::all().into_iter().map(|race| trial(name, qemu, payload, Firmware::Vof, race));
+    under_slof.chain(under_vof).collect()
 }
 
-fn trial(version: &str, qemu: &Qemu, payload: &Path, firmware: Firmware, scenario: Scenario) -> Trial {
+fn trial(version: &str, qemu: &Qemu, payload: &Path, firmware: Firmware, race: Scenario) -> Trial {
     let mut setup = Setup::new(qemu.clone(), payload.to_owned());
     setup.firmware = firmware;
-    let name = format!("{version}/{}/{scenario}", firmware.to_string().to_lowercase());
-    let skipped = scenario.skipped(firmware);
+    let name = format!("{version}/{}/{race}", firmware.word());
     let of = name.clone();
-    let trial = Trial::test(name, move || {
-        let outcome = lab::run(scenario, &setup, LIMIT, Expect::Auto, Box::new(|_| {}));
-        let words: Vec<String> = outcome.notable().iter().map(ToString::to_string).collect();
-        let words = words.join("\n");
-        match outcome.verdict {
-            Verdict::Pass => {}
-            verdict if is_good(verdict) => eprintln!("{words} [{of}]"),
-            verdict => return Err(Failed::from(format!("{verdict}\n{words}"))),
-        }
-        Ok(())
+    let trial = Trial::ignorable_test(name, move || {
+        settled(&of, &lab::run(race, &setup, LIMIT, Expect::Auto, Box::new(|_| {})))
     });
-    match skipped {
+    match race.skipped(firmware) {
         Some(reason) => trial.with_kind(reason).with_ignored_flag(true),
         None => trial,
+    }
+}
+
+/// What a race is for a test runner.
+fn settled(name: &str, outcome: &Outcome) -> Result<Completion, Failed> {
+    if let Some(reason) = why_skipped(outcome) {
+        eprintln!("SKIP: {reason} [{name}]");
+        return Ok(Completion::ignored_with(reason));
+    }
+    let words: Vec<String> = outcome.notable().iter().map(ToString::to_string).collect();
+    let words = words.join("\n");
+    match outcome.verdict {
+        Verdict::Pass => Ok(Completion::Completed),
+        verdict if is_good(verdict) => {
+            eprintln!("note: {words} [{name}]");
+            Ok(Completion::Completed)
+        }
+        verdict => Err(Failed::from(format!("{verdict}\n{words}\n{}", outcome.account.join("\n")))),
     }
 }

@@ -1,8 +1,10 @@
 //! The bench: where a short script is played against a machine of its own, and what it finds out is noted.
 
 use super::facts::Facts;
+use crate::defects::{Step, explaining};
 use crate::device::{self, Kind};
 use crate::machine::Machine;
+use crate::qemu::Version;
 use crate::qemu::command::Setup;
 use crate::qmp::QmpError;
 use crate::race::settle::idles;
@@ -13,6 +15,7 @@ use crate::verdict::Verdict;
 use paprika::log::{Record, Request};
 use paprika::papr::drc::DrcIndex;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 /// How long what should come may take.
@@ -40,17 +43,10 @@ pub struct Script {
 pub struct Played {
     /// What it found out.
     pub facts: Facts,
-    /// Where it ended early: what that is worth, and why.
+    /// Where it ended early: what that is worth, and why. A crash that is known of this QEMU is an expected one.
     pub ended: Option<(Verdict, String)>,
     /// How long it took.
     pub took: Duration,
-}
-
-impl Played {
-    /// Whether QEMU crashed in it.
-    pub fn crashed(&self) -> bool {
-        matches!(self.ended, Some((Verdict::Crash, _)))
-    }
 }
 
 /// A device on the bench.
@@ -72,6 +68,10 @@ pub struct Bench<'m> {
     /// The facts.
     pub facts: Facts,
     since: Mark,
+    /// What was plugged, by its id.
+    kinds: BTreeMap<String, Kind>,
+    /// What was done, in the words of the list of known defects.
+    steps: Vec<Step>,
 }
 
 impl Script {
@@ -82,16 +82,16 @@ impl Script {
         setup.append.push(self.append.to_owned());
         setup.keep = false;
         (self.arrange)(&mut setup);
-        let (facts, end) = match Machine::launch(&setup, begin + limit, Box::new(|_| {})) {
-            Err(stop) => (Facts::default(), Err(stop)),
+        let (facts, ended) = match Machine::launch(&setup, begin + limit, Box::new(|_| {})) {
+            Err(stop) => (Facts::default(), Some((stop.verdict(), in_a_line(&stop)))),
             Ok(mut machine) => {
-                let mut bench =
-                    Bench { machine: &mut machine, facts: Facts::default(), since: Mark::default() };
+                let version = machine.version();
+                let mut bench = Bench::new(&mut machine);
                 let end = bench.machine.start().and_then(|()| (self.play)(&mut bench));
-                (bench.facts, end)
+                let ended = end.err().map(|stop| bench.worth(&stop, version));
+                (bench.facts, ended)
             }
         };
-        let ended = end.err().map(|stop| (stop.verdict(), in_a_line(&stop)));
         Played { facts, ended, took: begin.elapsed() }
     }
 }
@@ -107,7 +107,24 @@ fn in_a_line(stop: &Stop) -> String {
     }
 }
 
-impl Bench<'_> {
+impl<'m> Bench<'m> {
+    fn new(machine: &'m mut Machine) -> Self {
+        let (kinds, steps) = (BTreeMap::new(), vec![Step::Boot]);
+        Self { machine, facts: Facts::default(), since: Mark::default(), kinds, steps }
+    }
+
+    /// What it is worth that the script stopped, and why it did.
+    fn worth(&self, stop: &Stop, version: Version) -> (Verdict, String) {
+        let crash = matches!(stop, Stop::Ended { .. }) && stop.verdict() == Verdict::Crash;
+        match explaining(version, &self.steps).filter(|_| crash) {
+            Some(known) => (
+                Verdict::ExpectedFail,
+                format!("{}; known as {}: {}", in_a_line(stop), known.id, known.reason),
+            ),
+            None => (stop.verdict(), in_a_line(stop)),
+        }
+    }
+
     /// Waits until the guest holds at a station.
     pub fn hold(&mut self, station: &str) -> Result<(), Stop> {
         self.machine.wait_for_hold(station, self.since)
@@ -137,6 +154,9 @@ impl Bench<'_> {
     /// Resets the machine, and waits until the guest holds in its next life.
     pub fn reset(&mut self, station: &str) -> Result<(), Stop> {
         self.since = self.machine.transcript().mark();
+        if self.steps.contains(&Step::UnplugCore) {
+            self.steps.push(Step::AfterCore);
+        }
         self.machine.reset()?;
         self.hold(station)
     }
@@ -150,6 +170,9 @@ impl Bench<'_> {
     pub fn plug_with(&mut self, id: &str, kind: Kind, further: &Value) -> Result<Option<Device>, Stop> {
         let since = self.machine.transcript().mark();
         let before = self.machine.trace().len();
+        let leaving = self.steps.contains(&Step::UnplugPhb) && kind == Kind::Phb;
+        self.steps.push(if leaving { Step::AfterPhb } else { Step::Plug });
+        self.kinds.insert(id.to_owned(), kind);
         match device::add(self.machine, id, kind, further) {
             Ok(()) => {
                 let connectors = device::connectors(self.machine, id, kind, before)?;
@@ -184,6 +207,7 @@ impl Bench<'_> {
     /// it (`gave`).
     pub fn ask(&mut self, id: &str) -> Result<(), Stop> {
         let (from, events) = (self.machine.transcript().mark(), self.machine.events().len());
+        self.steps.extend(self.kinds.get(id).map(|kind| Step::unplug(*kind)));
         match device::unplug(self.machine, id) {
             Ok(()) => {}
             Err(Stop::Qmp(QmpError::Refused { description, .. })) => {

@@ -302,8 +302,11 @@ fn refusals_are_told_per_kind() {
     assert_eq!(holds(&base.clone().and(&REFUSE_PCI, well()), "Q27"), Holds::Yes);
     let open = base.clone().and(&REFUSE_PCI, refusal("nothing", "", "refused at once")).answer("Q27");
     assert!(open.holds == Holds::Depends && open.text.contains("pci by un-isolating: no event"), "{open:?}");
+    let base_again = base.clone();
     let dead = base.and_ended(&REFUSE_PCI, Verdict::Crash, "QEMU aborted").answer("Q27");
     assert!(dead.holds == Holds::Crash && dead.text.contains("pci ended early: QEMU aborted"), "{dead:?}");
+    let known = base_again.and_ended(&REFUSE_PCI, Verdict::ExpectedFail, "known as a-bug").answer("Q27");
+    assert!(known.holds == Holds::KnownCrash && known.text.contains("known as a-bug"), "{known:?}");
 }
 
 #[test]

@@ -42,8 +42,8 @@ pub enum Format {
 /// Help that does not fit beside an option.
 pub(super) const AFTER_HELP: &str = "\
 Each question is a statement about hotplug on pseries. The answer says whether it holds on this QEMU, and what was measured.
-The status is 0 when every question in reach was answered, whatever the answers are; 1 when QEMU crashed where nothing else is
-known, and 2 when an answer is missing.
+The status is 0 when every question in reach was answered, whatever the answers are; 1 when QEMU crashed in a way that is not
+known of it, and 2 when an answer is missing.
 
   paprika answers                          all of them
   paprika answers Q7 Q28 --qemu ./build/qemu-system-ppc64
@@ -107,6 +107,7 @@ mod tests {
         let answer = |holds| Answer::new(holds, "x");
         assert_eq!(status(&[(near, answer(Holds::No)), (far, answer(Holds::NotMeasured))]), 0);
         assert_eq!(status(&[(near, answer(Holds::Crash))]), 1);
+        assert_eq!(status(&[(near, answer(Holds::KnownCrash))]), 0);
         assert_eq!(status(&[(near, answer(Holds::NotMeasured)), (near, answer(Holds::Crash))]), 2);
     }
 }

@@ -8,6 +8,7 @@ use crate::qemu::{Qemu, several};
 use crate::race::action::Action;
 use crate::race::expect::Expect;
 use crate::race::lab::{self, Outcome};
+use crate::race::manner::Manner;
 use crate::race::report::Batch;
 use crate::race::window::Window;
 use crate::race::{Family, Scenario, report};
@@ -30,6 +31,9 @@ pub struct RaceOptions {
     /// Only these actions
     #[arg(long, value_name = "ACTION", value_delimiter = ',')]
     pub action: Vec<Action>,
+    /// Only with these manners of the guest
+    #[arg(long, value_name = "MANNER", value_delimiter = ',')]
+    pub manner: Vec<Manner>,
     /// Only the race of this name, with all that is said in it
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
@@ -80,6 +84,7 @@ it again and keeps the evidence. Several `--qemu` are compared: a line for each 
 
   paprika race memory --window before-cas         every action with a DIMM just before CAS
   paprika race --action plug                      one row for each kind
+  paprika race cpu --manner remove-half           a guest that stops half way when it is asked for a core
   paprika race --only cpu/unplug/draining         one race, with everything that is said in it
   paprika race --format tap --qemu ./build/qemu-system-ppc64
   paprika race --qemu qemu-system-ppc64 --qemu ./build/qemu-system-ppc64    two builds: what differs comes first";
@@ -102,15 +107,18 @@ pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
     let names = several::named(qemus.iter().map(|setup| setup.qemu.clone()));
     let mut batches = Vec::new();
     for (name, qemu) in names {
-        for (setup, scenarios) in options.under(&qemus[0], &qemu, &scenarios)? {
+        for (setup, scenarios) in options.under(&qemus[0], &qemu, &scenarios) {
+            let outcomes = options.run(&setup, &scenarios);
             batches.push(Batch {
                 name: name.clone(),
                 qemu: qemu.clone(),
                 firmware: setup.firmware,
-                outcomes: options.run(&setup, &scenarios),
+                outcomes,
             });
         }
     }
+    // Who is asked to end leaves QEMUs without a race.
+    batches.retain(|batch| !batch.outcomes.is_empty());
     options.report(&batches)?;
     let outcomes = batches.iter().flat_map(|batch| &batch.outcomes);
     Ok(interrupted_or(report::verdict(outcomes).exit_status()))
@@ -124,18 +132,14 @@ impl RaceOptions {
             (self.families.is_empty() || self.families.contains(&scenario.family))
                 && (self.window.is_empty() || self.window.contains(&scenario.window))
                 && (self.action.is_empty() || self.action.contains(&scenario.action))
+                && (self.manner.is_empty() || self.manner.contains(&scenario.manner))
         });
         all
     }
 
     /// The races with a QEMU, and its machine: under the firmware that was asked for, and under SLOF those in which it has a
     /// part, where that was asked for.
-    fn under(
-        &self,
-        base: &Setup,
-        qemu: &Qemu,
-        scenarios: &[Scenario],
-    ) -> anyhow::Result<Vec<(Setup, Vec<Scenario>)>> {
+    fn under(&self, base: &Setup, qemu: &Qemu, scenarios: &[Scenario]) -> Vec<(Setup, Vec<Scenario>)> {
         let first = Setup { qemu: qemu.clone(), ..base.clone() };
         let mut all = vec![(first.clone(), scenarios.to_vec())];
         if self.with_slof && first.firmware != Firmware::Slof {
@@ -143,7 +147,7 @@ impl RaceOptions {
             all.push((Setup { firmware: Firmware::Slof, ..first }, about_slof));
         }
         all.retain(|(_, scenarios)| !scenarios.is_empty());
-        Ok(all)
+        all
     }
 
     /// Runs them with one QEMU under one firmware.

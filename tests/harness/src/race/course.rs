@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use super::action::{Deed, FIRST};
+use super::manner::{Fate, Manner};
 use super::settle::{PATIENCE, Settled, has_done, settle};
 use super::window::Window;
 use crate::defects::Step;
@@ -88,8 +89,8 @@ pub struct Course {
     pub resets: u32,
     /// How often it did so afterwards.
     pub late_resets: u32,
-    /// Whether the guest was told to refuse what it is asked to give.
-    pub refusing: bool,
+    /// How the guest was told to treat what it is asked.
+    pub manner: Manner,
     /// Whether QEMU takes a device after a CAS without option vector 6; nothing where nobody had to ask.
     pub without_ov6: Option<bool>,
     /// Where the transcript was when the guest was asked to end.
@@ -102,13 +103,13 @@ impl Course {
     /// Runs the race to its end.
     pub fn run(&mut self, machine: &mut Machine, scenario: &Scenario) -> Result<(), Stop> {
         self.steps.push(Step::Boot);
-        self.refusing = scenario.action.is_refused();
+        self.manner = scenario.conduct();
         if scenario.action.needs_first() && !scenario.window.needs_trigger() {
             self.plug(machine, FIRST, scenario.kind(), true)?;
         }
         self.reach_and_act(machine, scenario)?;
         self.settled = Some(settle(machine, self)?);
-        if self.refusing {
+        if self.manner != Manner::Good {
             machine.order("policy accept")?;
         }
         for at in 0..self.runners.len() {
@@ -293,8 +294,8 @@ impl Course {
             self.steps.push(Step::unplug(kind));
             let asked = ask(machine, id)?;
             if asked.refused.is_some() {
-                let is_open =
-                    self.refusing && self.runners[at].asked.iter().any(|asked| asked.refused.is_none());
+                let is_open = self.manner.fate(kind) == Fate::Open
+                    && self.runners[at].asked.iter().any(|asked| asked.refused.is_none());
                 return if is_open {
                     self.after_reset(machine, at).map(Some)
                 } else {

@@ -8,9 +8,9 @@
 
 mod account;
 mod calls;
+mod manners;
 mod profile;
 mod reach;
-mod refusal;
 mod reset;
 mod witnesses;
 
@@ -72,6 +72,7 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
         findings.extend(case.queue_after_reset(settled));
         findings.extend(case.connectors_after_reset(settled));
         findings.extend(case.boots());
+        findings.extend(case.misbehaves());
     }
     findings.extend([case.calls(), case.refused_calls()]);
     findings.extend(checks::of_log(case.transcript, case.stop.is_none()));

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`window`] | where the host steps in |
 //! | [`action`] | what it does there |
+//! | [`manner`] | how the guest treats what the host asks of it |
 //! | [`course`] | how a race is run, and the notes that are taken |
 //! | `story`, [`history`] | what happens in a race, what is right, and what it goes back to |
 //! | [`settle`] | how everybody comes to rest, and what each witness says then |
@@ -13,8 +14,8 @@
 //! | [`lab`] | many races, side by side |
 //! | [`report`] | tables and machine formats |
 //!
-//! A [`Scenario`] is one combination. It has no code of its own: its story follows from the three, so that to add a window or
-//! an action is to add it in one place.
+//! A [`Scenario`] is one combination. It has no code of its own: its story follows from its parts, so that to add a window,
+//! an action or a manner is to add it in one place.
 
 pub mod action;
 pub mod course;
@@ -23,6 +24,7 @@ pub mod expect;
 pub mod history;
 pub mod judge;
 pub mod lab;
+pub mod manner;
 pub mod report;
 pub mod settle;
 mod story;
@@ -33,6 +35,7 @@ pub use crate::device::Family;
 use crate::device::Kind;
 use crate::qemu::command::{Firmware, Setup};
 use action::Action;
+use manner::Manner;
 use std::collections::BTreeSet;
 use std::fmt;
 use window::Window;
@@ -46,23 +49,32 @@ pub struct Scenario {
     pub action: Action,
     /// Where.
     pub window: Window,
+    /// How the guest treats what it is asked.
+    pub manner: Manner,
 }
 
 impl Scenario {
-    /// Every scenario that there is, by kind, action and window.
+    /// Every scenario that there is, by kind, action, window and manner.
     pub fn all() -> Vec<Self> {
         let mut all = Vec::new();
         for &family in Family::ALL {
             for &action in Action::ALL {
-                all.extend(Window::ALL.iter().map(|&window| Self { family, action, window }));
+                let good = |&window: &Window| Self { family, action, window, manner: Manner::Good };
+                all.extend(Window::ALL.iter().map(good));
+            }
+            for &manner in Manner::BAD {
+                let action = if manner.is_about_plugs() { Action::Plug } else { Action::Unplug };
+                let bad = |&window: &Window| Self { family, action, window, manner };
+                all.extend(manner.windows().iter().map(bad));
             }
         }
         all
     }
 
-    /// Its name, as `memory/plug/before-cas`.
+    /// Its name, as `memory/plug/before-cas`, or `memory/plug/handler/add-late` of a guest with bad manners.
     pub fn name(&self) -> String {
-        format!("{}/{}/{}", self.family, self.action, self.window)
+        let name = format!("{}/{}/{}", self.family, self.action, self.window);
+        if self.manner == Manner::Good { name } else { format!("{name}/{}", self.manner) }
     }
 
     /// The scenario of this name.
@@ -94,7 +106,8 @@ impl Scenario {
 
     /// The questions that it answers, by their numbers.
     pub fn questions(&self) -> BTreeSet<u8> {
-        self.window.questions().iter().chain(self.action.questions()).copied().collect()
+        let of_course = self.window.questions().iter().chain(self.action.questions());
+        of_course.chain(self.manner.questions()).copied().collect()
     }
 
     /// The machine for it.
@@ -103,10 +116,13 @@ impl Scenario {
         // A race is about connectors: a page or two show that there is memory behind them.
         let stride = if self.family == Family::Memory { "256m" } else { "1m" };
         setup.append.push(format!("hold={} memtest={stride}", self.window.holds()));
-        if self.action.is_refused() {
-            setup.append.push("policy=remove:refuse".to_owned());
-        }
+        setup.append.extend(self.conduct().policy().map(|policy| format!("policy={policy}")));
         setup
+    }
+
+    /// How the guest treats what it is asked; a refusal follows from the action.
+    pub fn conduct(&self) -> Manner {
+        if self.action.is_refused() { Manner::RemoveRefuse } else { self.manner }
     }
 
     /// The machine whose guest idles after a CAS without option vector 6.

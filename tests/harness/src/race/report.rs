@@ -7,7 +7,9 @@ mod text;
 pub use formats::{json, junit, race, tap};
 pub use text::text;
 
+use super::Scenario;
 use super::lab::Outcome;
+use super::manner::Manner;
 use crate::qemu::Qemu;
 use crate::qemu::command::Firmware;
 use crate::verdict::{Finding, Verdict};
@@ -47,6 +49,12 @@ fn several<'b, T: PartialEq>(batches: &'b [Batch], what: impl Fn(&'b Batch) -> T
     let mut all = batches.iter().map(what);
     let first = all.next();
     all.any(|one| Some(one) != first)
+}
+
+/// What happens in a race: the action, and the guest's manners where they are bad.
+fn what(scenario: Scenario) -> String {
+    let Scenario { action, manner, .. } = scenario;
+    if manner == Manner::Good { action.to_string() } else { format!("{action}, {manner}") }
 }
 
 /// A race in two or three words: its verdict, and what became of the device, which defect it met, or what was broken.

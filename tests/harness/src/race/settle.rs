@@ -5,6 +5,7 @@
 //! come although it should is waited for in vain, and that has a limit.
 
 use super::course::{Course, Runner};
+use super::manner::{Fate, Manner};
 use crate::device::{CONNECTORS, CORE_LIST, MEMORY_LIST, PERIPHERAL, id_of, of_cores, of_memory};
 use crate::machine::Machine;
 use crate::qmp::QmpError;
@@ -12,7 +13,7 @@ use crate::scenario::is_end;
 use crate::stop::Stop;
 use crate::trace::is_telling;
 use crate::transcript::{Mark, Transcript};
-use paprika::log::{Outcome, Record, Request};
+use paprika::log::{Record, Request};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::indicator::EntitySense;
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ pub(super) fn settle(machine: &mut Machine, course: &Course) -> Result<Settled, 
         course
             .runners
             .iter()
-            .all(|runner| is_answered(machine, runner, machine.transcript().last_boot()))
+            .all(|runner| is_answered(machine, runner, course.manner, machine.transcript().last_boot()))
             .then_some(())
     };
     machine.wait_within(PATIENCE, "an answer for each device", answered)?;
@@ -62,25 +63,25 @@ pub(super) fn settle(machine: &mut Machine, course: &Course) -> Result<Settled, 
 }
 
 /// Whether the guest, or QEMU, has said what became of a device.
-fn is_answered(machine: &Machine, runner: &Runner, boot: Mark) -> bool {
+fn is_answered(machine: &Machine, runner: &Runner, manner: Manner, boot: Mark) -> bool {
     if runner.refused.is_some() {
         return true;
     }
     if runner.asked.is_empty() {
         return has_done(machine, &runner.connectors, boot.max(runner.since), Request::Add);
     }
-    if !runner.kind.can_be_refused() && is_kept(machine.transcript(), &runner.connectors, boot) {
+    if manner.fate(runner.kind) == Fate::Open && is_kept(machine.transcript(), runner, manner, boot) {
         return true;
     }
     let mut asked = runner.asked.iter().filter(|asked| asked.refused.is_none());
     asked.all(|asked| machine.events().iter().skip(asked.events).any(|event| is_end(event, runner.id)))
 }
 
-/// Whether the guest was asked for one of these connectors, and has kept it.
-pub(super) fn is_kept(transcript: &Transcript, connectors: &[DrcIndex], from: Mark) -> bool {
+/// Whether the guest was asked for one of these connectors, and did not give it, as its manners are.
+pub(super) fn is_kept(transcript: &Transcript, runner: &Runner, manner: Manner, from: Mark) -> bool {
     transcript.says(from, |record| {
-        matches!(record, Record::Done { drc, request: Request::Remove, outcome: Outcome::Kept, .. }
-            if connectors.contains(drc))
+        matches!(record, Record::Done { drc, request: Request::Remove, outcome, .. }
+            if manner.keeps(*outcome) && runner.connectors.contains(drc))
     })
 }
 

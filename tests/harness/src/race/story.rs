@@ -1,18 +1,20 @@
 //! Stories: what happens in a race, what a correct hypervisor does, and why anybody asks.
 
 use super::action::Action;
+use super::manner::{Fate, Manner};
 use super::{Scenario, history};
 
 impl Scenario {
     /// All of it, for a person.
     pub fn story(&self) -> String {
         let mut text = format!(
-            "{}\n\nWhat happens:  {}: {}\n               {}.\nWhat is right: {}\n               All witnesses agree on the \
+            "{}\n\nWhat happens:  {}: {}\n               {}.\n               {}\nWhat is right: {}\n               All witnesses agree on the \
              connector then; what can be unplugged is unplugged,\n               and plugged again; QEMU lives on.\n",
             self.name(),
             self.family,
             self.action.story(),
             self.window.story(),
+            self.conduct().story(),
             self.right(),
         );
         for past in history::of(self) {
@@ -23,6 +25,9 @@ impl Scenario {
 
     /// What a correct hypervisor does.
     fn right(&self) -> &'static str {
+        if self.manner != Manner::Good {
+            return self.right_in_bad_manners();
+        }
         match (self.action, self.window.is_told_by_tree()) {
             (Action::Plug | Action::PlugTwice, true) => "The tree tells the guest of it, and no event does.",
             (Action::Plug | Action::PlugTwice, false) => "An event tells the guest of it, and no tree does.",
@@ -41,6 +46,22 @@ impl Scenario {
             }
             (Action::Unplug | Action::UnplugTwice, false) => {
                 "An event tells the guest, which gives the device back; DEVICE_DELETED follows, once."
+            }
+        }
+    }
+
+    /// What a correct hypervisor does for a guest with bad manners.
+    fn right_in_bad_manners(&self) -> &'static str {
+        match (self.manner.is_about_plugs(), self.manner.fate(self.kind())) {
+            (true, _) => {
+                "An event tells the guest of it. Whatever the guest has left half way can be taken away."
+            }
+            (false, Fate::Given) => "The device goes, and DEVICE_DELETED follows, once.",
+            (false, Fate::Refused) => {
+                "An event tells the host, and the device stays. Asked again, the guest gives it."
+            }
+            (false, Fate::Open) => {
+                "The request stays open: a second one is carried out, or is refused, and a reset ends it."
             }
         }
     }

@@ -17,18 +17,20 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
 }
 
-/// Runs the trials that `trials` makes of each QEMU. Where there is no QEMU or no payload, that is a trial which fails.
+/// Runs the trials that `trials` makes of each QEMU. Where there is no QEMU or no payload all ends here, whatever was asked for:
+/// a trial that failed could be one that nobody has chosen, and silence is never success.
 pub(crate) fn run_trials(trials: impl Fn(&str, &Qemu, &Path) -> Vec<Trial>) -> ! {
     let arguments = Arguments::from_args();
-    let all = match (qemus(), payload()) {
-        (Ok(qemus), Ok(payload)) => {
-            qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect()
-        }
+    let (qemus, payload) = match (qemus(), payload()) {
+        (Ok(qemus), Ok(payload)) => (qemus, payload),
         (qemus, payload) => {
-            let problems = [qemus.err(), payload.err()].into_iter().flatten();
-            problems.map(|problem| Trial::test("set-up", move || Err(problem.into()))).collect()
+            for problem in [qemus.err(), payload.err()].into_iter().flatten() {
+                eprintln!("{problem}");
+            }
+            std::process::exit(101)
         }
     };
+    let all = qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect();
     run(&arguments, all).exit()
 }
 

@@ -47,7 +47,8 @@ fn a_qemu_that_refuses_until_option_vector_6_is_recognised() {
 
 #[test]
 fn a_qemu_that_resets_at_cas_is_recognised() {
-    let races = ["--window", "prelaunch,before-cas,handler,after-reset", "--action", "plug", "memory"];
+    let windows = "prelaunch,before-cas,handler,after-reset";
+    let races = ["--window", windows, "--action", "plug", "--manner", "good", "memory"];
     let seen = "resets the machine at CAS (cas-reboot)";
     race("cas-reboot", &races, 0, &["4 races: 4 PASS", seen]);
     let options = [&EARLY[..], &["--expect", "upstream"]].concat();

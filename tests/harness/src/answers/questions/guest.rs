@@ -94,13 +94,13 @@ fn transitions(measured: &Measured, _: &Question) -> Option<Answer> {
 fn refusals(measured: &Measured, _: &Question) -> Option<Answer> {
     let kinds =
         [("memory", &REFUSE_MEMORY), ("cpu", &REFUSE_CPU), ("pci", &REFUSE_PCI), ("phb", &REFUSE_PHB)];
-    let (mut parts, mut can, mut crashed) = (Vec::new(), Vec::new(), false);
+    let (mut parts, mut can, mut ends) = (Vec::new(), Vec::new(), Vec::new());
     for (kind, script) in kinds {
         let played = measured.played.get(script.name)?;
         let facts = &played.facts;
-        if let Some((_, words)) = &played.ended {
+        if let Some((verdict, words)) = &played.ended {
             parts.push(format!("{kind} ended early: {words}"));
-            crashed |= played.crashed();
+            ends.push(*verdict);
         }
         for (policy, way) in [("refuse", "by un-isolating"), ("refuse-by-configuring", "by configuring")] {
             let Some(first) = of(facts, policy, "first asked") else { continue };
@@ -112,7 +112,7 @@ fn refusals(measured: &Measured, _: &Question) -> Option<Answer> {
             parts.push(format!("{kind} {way}: {event}, asked again: {retry}{words}"));
         }
     }
-    let holds = if crashed { Holds::Crash } else { each(can) };
+    let holds = Holds::of_crash(ends).unwrap_or_else(|| each(can));
     Some(Answer::new(holds, format!("{}.", parts.join("; "))))
 }
 

@@ -6,8 +6,8 @@ use crate::answers::scripts::{CORE_RESET, QUEUE_RESET, READINGS};
 use crate::answers::tally::{Tally, list};
 use crate::answers::{Answer, Holds, Measured, Question, Races};
 use crate::device::Family::{self, Cpu, Memory};
-use crate::race::action::Action::{Plug, Unplug};
-use crate::race::window::Window::{AfterCas, BeforeReset};
+use crate::race::action::Action::{Plug, PlugUnplug, Unplug};
+use crate::race::window::Window::{AfterCas, BeforeCas, BeforeReset};
 
 /// The DIMMs of the readings, and what they are called.
 const DIMMS: [(&str, &str); 4] = [
@@ -70,7 +70,10 @@ pub(super) const ALL: &[Question] = &[
         number: 16,
         statement: "Plan (b): CAS hands it out as cold-plugged, moves the connector, and drops the queued event",
         shows: "as said, with a later unplug in the queue",
-        races: &[Races { families: &[Memory], actions: &[Unplug], windows: &[AfterCas] }],
+        races: &[
+            Races { families: &[Memory], actions: &[Unplug], windows: &[AfterCas] },
+            Races { families: &[Memory], actions: &[PlugUnplug], windows: &[BeforeCas] },
+        ],
         scripts: &[&READINGS],
         answer: plan_b,
     },

@@ -6,7 +6,7 @@ use crate::device::{Family, Kind};
 use crate::machine::Machine;
 use crate::stop::Stop;
 use crate::transitions::{MEASURE, measure};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Cores in an odd order, with gaps.
 pub const GAPS: Script = Script {
@@ -17,12 +17,15 @@ pub const GAPS: Script = Script {
     play: |bench| {
         bench.pass("idle")?;
         let (mut wanted, mut found) = (Vec::new(), Vec::new());
+        // A core's connector is named by its first thread's number, of which there are `vsmt` to a core of one thread.
+        let vsmt = bench.machine.ask("qom-get", json!({ "path": "/machine", "property": "vsmt" }))?;
+        let vsmt = vsmt.as_ref().and_then(Value::as_u64).unwrap_or(1);
         for core in [6, 2, 4] {
             let id = format!("core{core}");
             let device = bench.plug_with(&id, Kind::Core, &json!({ "core-id": core }))?;
             bench.settle(&device)?;
             bench.fate(&device);
-            wanted.push(format!("{:x}", 0x1000_0000 + core));
+            wanted.push(format!("{:x}", 0x1000_0000 + core * vsmt));
             found.extend(
                 device.iter().flat_map(|device| device.connectors.clone()).map(|index| index.to_string()),
             );

@@ -2,8 +2,8 @@
 
 mod accounts;
 mod lies;
+mod manners;
 mod profiles;
-mod refusals;
 mod story;
 
 use super::{Class, Finding, Verdict};

@@ -1,6 +1,7 @@
 //! Property 3: the witnesses agree on who has a device, each with what it can see.
 
-use super::{Case, Class, Course, DrcIndex, Finding, Record, Runner, Settled, Verdict};
+use super::{Case, Class, Course, DrcIndex, Finding, Record, Request, Runner, Settled, Verdict};
+use crate::race::manner::Manner;
 use crate::trace::{Held, Life};
 use paprika::log::Outcome;
 use paprika::papr::indicator::EntitySense;
@@ -13,11 +14,18 @@ struct Word {
     taken: bool,
     /// Whether that fits to a device that is gone.
     gone: bool,
+    /// Whether that fits to a device that the guest has left half way, as it was told to.
+    half: bool,
 }
 
 impl Word {
     const fn new(who: &'static str, says: &'static str, taken: bool, gone: bool) -> Self {
-        Self { who, says, taken, gone }
+        Self { who, says, taken, gone, half: false }
+    }
+
+    /// The same, where it fits to a device half way, too.
+    const fn or_half(self) -> Self {
+        Self { half: true, ..self }
     }
 }
 
@@ -26,7 +34,8 @@ impl Word {
 pub(super) fn agree(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Finding {
     const PROPERTY: &str = "the witnesses agree";
     let words = words(case, runner, connector, settled);
-    if words.iter().all(|word| word.taken) || words.iter().all(|word| word.gone) {
+    let all = |is: fn(&Word) -> bool| words.iter().all(is);
+    if all(|word| word.taken) || all(|word| word.gone) || all(|word| word.half) {
         return Finding::pass(PROPERTY, runner.id);
     }
     let guest_alone = words.iter().any(|word| word.taken && !word.gone && word.who == GUEST)
@@ -51,11 +60,22 @@ fn words(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settle
 fn guest(case: &Case<'_>, runner: &Runner, connector: DrcIndex, settled: &Settled) -> Word {
     let said = case.transcript.entries_between(case.from(runner), Some(settled.at));
     let ends = said.filter_map(|entry| match entry.record {
-        Record::Done { drc, outcome, .. } if drc == connector && outcome != Outcome::Ignored => Some(outcome),
+        Record::Done { drc, request, outcome, .. } if drc == connector => Some((request, outcome)),
         _ => None,
     });
-    match ends.last() {
-        Some(Outcome::Taken | Outcome::Kept) => Word::new(GUEST, "has it", true, false),
+    let manner = case.course.manner;
+    // A request that was ignored has changed nothing, but where the guest was told to leave a new device alone.
+    let counts = |(request, outcome): &(Request, Outcome)| {
+        *outcome != Outcome::Ignored || (*request == Request::Add && manner == Manner::AddIgnore)
+    };
+    match ends.filter(counts).last() {
+        Some((_, Outcome::Taken | Outcome::Kept)) => Word::new(GUEST, "has it", true, false),
+        Some((_, Outcome::Stuck | Outcome::Ignored)) if manner != Manner::Good => {
+            Word::new(GUEST, "has it half way, as it was told", false, true).or_half()
+        }
+        Some(_) if manner == Manner::AddUnasked => {
+            Word::new(GUEST, "has given it back unasked", false, true).or_half()
+        }
         _ => Word::new(GUEST, "has it not", false, true),
     }
 }
@@ -66,7 +86,7 @@ fn object_tree(runner: &Runner, connector: DrcIndex, settled: &Settled) -> Optio
     let present = settled.present.as_ref().map(|present| present.contains(runner.id));
     // Where one of the two cannot be asked, the other speaks for both.
     Some(match (present.or(held)?, held.or(present)?) {
-        (true, true) => Word::new(QMP, "has it on this connector", true, false),
+        (true, true) => Word::new(QMP, "has it on this connector", true, false).or_half(),
         (false, false) => Word::new(QMP, "has it not", false, true),
         (true, false) => Word::new(QMP, "has it, but not on this connector", false, false),
         (false, true) => Word::new(QMP, "has it on this connector and nowhere else", false, false),
@@ -76,9 +96,9 @@ fn object_tree(runner: &Runner, connector: DrcIndex, settled: &Settled) -> Optio
 fn sensor(connector: DrcIndex, settled: &Settled) -> Option<Word> {
     let sense = settled.senses.as_ref()?.get(&connector).copied();
     Some(match sense {
-        Some(EntitySense::PRESENT) => Word::new("the sensor", "reads present", true, false),
+        Some(EntitySense::PRESENT) => Word::new("the sensor", "reads present", true, false).or_half(),
         None | Some(EntitySense::EMPTY | EntitySense::UNUSABLE) => {
-            Word::new("the sensor", "reads nothing there", false, true)
+            Word::new("the sensor", "reads nothing there", false, true).or_half()
         }
         Some(_) => Word::new("the sensor", "reads a value that nobody knows", false, false),
     })
@@ -86,8 +106,8 @@ fn sensor(connector: DrcIndex, settled: &Settled) -> Option<Word> {
 
 fn trace(connector: DrcIndex, settled: &Settled) -> Option<Word> {
     Some(match Life::of(settled.trace.as_deref()?, connector)?.holds {
-        Held::Configured => Word::new("the trace", "has it configured", true, false),
-        Held::Attached => Word::new("the trace", "has it attached", false, false),
+        Held::Configured => Word::new("the trace", "has it configured", true, false).or_half(),
+        Held::Attached => Word::new("the trace", "has it attached", false, false).or_half(),
         Held::Nothing => Word::new("the trace", "has it gone", false, true),
     })
 }

@@ -1,6 +1,6 @@
 //! Several QEMUs side by side: the races by versions, those first that do not come to the same.
 
-use super::{Batch, cell, several};
+use super::{Batch, cell, several, what};
 use crate::qemu::command::Firmware;
 use crate::race::Scenario;
 use crate::render::{Colour, table_of_verdicts};
@@ -20,8 +20,8 @@ pub(super) fn text(batches: &[Batch], colour: Colour) -> String {
     for line in lines(batches) {
         let cells: Vec<String> = names.iter().map(|name| of(batches, name, line)).collect();
         if cells.iter().all(|cell| *cell == cells[0]) {
-            let group =
-                (format!("{} {}", named(batches, line, line.1.family), line.1.action), cells[0].clone());
+            let what = format!("{} {}", named(batches, line, line.1.family), what(line.1));
+            let group = (what, cells[0].clone());
             same.entry(group).or_default().push(line.1.window.to_string());
         } else {
             different.push([vec![named(batches, line, line.1)], cells].concat());

@@ -1,8 +1,9 @@
 //! The report for people: a matrix for one QEMU, a comparison for several, and few races in words.
 
-use super::{Batch, Outcome, cell, comparison, count, several, why_skipped};
+use super::{Batch, Outcome, cell, comparison, count, several, what, why_skipped};
 use crate::race::action::Action;
 use crate::race::expect;
+use crate::race::manner::Manner;
 use crate::race::window::Window;
 use crate::race::{Family, Scenario};
 use crate::render::{Colour, painted, table_of_verdicts};
@@ -43,15 +44,16 @@ fn matrix(outcomes: &[Outcome]) -> Vec<Vec<String>> {
     let mut header = vec![String::new(), String::new()];
     header.extend(windows.iter().map(ToString::to_string));
     let mut rows = vec![header];
-    let mut done: Vec<(Family, Action)> = Vec::new();
-    for Outcome { scenario: Scenario { family, action, .. }, .. } in outcomes {
-        if done.contains(&(*family, *action)) {
+    let mut done: Vec<(Family, Action, Manner)> = Vec::new();
+    for Outcome { scenario, .. } in outcomes {
+        let Scenario { family, action, manner, .. } = scenario;
+        if done.contains(&(*family, *action, *manner)) {
             continue;
         }
-        done.push((*family, *action));
-        let mut row = vec![family.to_string(), action.to_string()];
+        done.push((*family, *action, *manner));
+        let mut row = vec![family.to_string(), what(*scenario)];
         row.extend(windows.iter().map(|window| {
-            let scenario = Scenario { family: *family, action: *action, window: *window };
+            let scenario = Scenario { family: *family, action: *action, window: *window, manner: *manner };
             outcomes.iter().find(|outcome| outcome.scenario == scenario).map_or_else(String::new, cell)
         }));
         rows.push(row);

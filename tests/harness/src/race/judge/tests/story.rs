@@ -6,6 +6,7 @@ use crate::qmp::Event;
 use crate::race::course::{Again, Asked, Course, Runner};
 use crate::race::expect::Expect;
 use crate::race::judge::{Case, account, judge, seen};
+use crate::race::manner::Manner;
 use crate::race::settle::Settled;
 use crate::stop::Stop;
 use crate::transcript::Transcript;
@@ -38,8 +39,8 @@ pub(super) struct Story {
     pub(super) settled: Settled,
     /// What QEMU tells, after the device was asked for.
     pub(super) events: Vec<Event>,
-    /// Whether the guest is told to refuse.
-    pub(super) refusing: bool,
+    /// How the guest treats what it is asked.
+    pub(super) manner: Manner,
     /// How often the host resets the machine.
     pub(super) resets: u32,
     /// What QEMU does with a device after a CAS without option vector 6.
@@ -130,7 +131,7 @@ impl Story {
                 trace: Some(trace(&["realize", "attach", "set_configured"])),
             },
             events: Vec::new(),
-            refusing: false,
+            manner: Manner::Good,
             resets: 0,
             without_ov6: None,
             stop: None,
@@ -177,7 +178,7 @@ impl Story {
     /// It is plugged and taken, asked for, and kept; the guest says so. Later it goes.
     pub(super) fn of_a_kept_device() -> Self {
         let mut story = Self::of_an_unplug();
-        story.refusing = true;
+        story.manner = Manner::RemoveRefuse;
         story.boots[0].truncate(7);
         story.boots[0].extend([
             call("isolation-state", "unisolate", "configured", Status::SUCCESS),
@@ -259,7 +260,7 @@ impl Story {
         let mut course = Course::default();
         course.dusk = Some(settled.at);
         (course.settled, course.runners) = (Some(settled), vec![runner]);
-        course.refusing = self.refusing;
+        course.manner = self.manner;
         (course.resets, course.without_ov6) = (self.resets, self.without_ov6);
         hear(&Case {
             course: &course,

@@ -1,10 +1,13 @@
 //! Guests that refuse: what they keep stays, and somebody is told; but for kinds that know no refusal.
 
-use super::story::{DEVICE, Story, deleted};
+use super::story::{DEVICE, LMB, Story, deleted, done, trace};
 use super::{Class, Verdict, convicts, problems};
 use crate::device::{Kind, VIRTIO};
 use crate::race::course::Again;
+use crate::race::manner::Manner;
 use crate::verdict::worst;
+use paprika::log::{Outcome, Record, Request};
+use paprika::papr::drc::DrcKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 const TOLD: &str = "a refusal is told";
@@ -15,6 +18,44 @@ fn a_device_that_is_kept_and_goes_later_is_in_order() {
     let findings = story.judged();
     assert_eq!(worst(&findings), Verdict::Pass, "{findings:?}");
     assert!(findings.iter().any(|finding| finding.property == TOLD), "{findings:?}");
+}
+
+/// What the guest says when it treats a request as it was told.
+fn told(request: Request, manner: &'static str) -> Record<'static> {
+    Record::Policy { drc: LMB, kind: DrcKind::LMB, request, manner: manner.into() }
+}
+
+#[test]
+fn a_device_that_is_left_half_way_is_in_order_when_the_guest_was_told_so_and_only_then() {
+    let mut story = Story::of_a_plug();
+    story.manner = Manner::AddHalf;
+    story.boots[0].truncate(3);
+    story.boots[0].extend([told(Request::Add, "half:1"), done(Request::Add, Outcome::Stuck)]);
+    story.settled.trace = Some(trace(&["realize", "attach"]));
+    assert_eq!(worst(&story.judged()), Verdict::Pass, "{:?}", story.judged());
+    story.manner = Manner::AddLate;
+    assert_eq!(worst(&story.judged()), Verdict::Error, "{:?}", story.judged());
+    story.manner = Manner::Good;
+    assert_eq!(worst(&story.judged()), Verdict::Fail, "{:?}", story.judged());
+}
+
+#[test]
+fn a_request_that_is_ignored_stays_open_and_the_device_with_the_guest() {
+    let mut story = Story::of_a_kept_device();
+    story.manner = Manner::RemoveIgnore;
+    story.boots[0].truncate(7);
+    story.boots[0].extend([told(Request::Remove, "ignore"), done(Request::Remove, Outcome::Ignored)]);
+    story.events = vec![deleted(DEVICE)];
+    story.runner.asked[0].events = 1;
+    story.runner.again = Some(Again::TakenAfterReset);
+    assert_eq!(worst(&story.judged()), Verdict::Pass, "{:?}", story.judged());
+    let gone = |story: &mut Story| {
+        story.settled.present = Some(BTreeSet::new());
+        story.settled.holders = Some(BTreeMap::new());
+        story.settled.lists.values_mut().for_each(BTreeSet::clear);
+    };
+    gone(&mut story);
+    assert_eq!(worst(&story.judged()), Verdict::Fail, "{:?}", story.judged());
 }
 
 #[test]
