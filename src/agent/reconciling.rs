@@ -2,7 +2,8 @@
 //!
 //! A platform that negotiates drops the hotplug events that wait, hands out what they were about in the tree, and ends
 //! what it was asked to take back. So no event tells of any of this: the guest takes what the tree gives and it does not
-//! have, and lets go of what it has and the tree does not give. What is in use already stays as it is.
+//! have, and lets go of what it has and the tree does not give. What is in use already stays as it is, and memory blocks
+//! do where the tree has none at all, as without DRCONF_MEMORY.
 //!
 //! Ref: QEMU hw/ppc/spapr_hcall.c (do_client_architecture_support: spapr_drc_reset_all, spapr_clear_pending_hotplug_events)
 
@@ -12,7 +13,7 @@ use crate::hotplug::State;
 use crate::hotplug::connector::Conclusion;
 use crate::log::{Learned, Outcome, Request};
 use crate::machine::Machine;
-use crate::papr::drc::DrcIndex;
+use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::vec::Vec;
 
 impl Facts {
@@ -50,8 +51,15 @@ impl<M: Machine> Guest<M> {
     /// Makes what the guest has and what the tree gives the same; `before` is what the guest lived by until now.
     pub(super) fn reconcile(&mut self, mut before: Facts) -> Chapter {
         self.facts.keep_set_up(&mut before);
+        // A tree without memory blocks says nothing about them.
+        let is_silent = self.facts.blocks.size == 0;
+        if is_silent {
+            self.facts.blocks = core::mem::take(&mut before.blocks);
+        }
         let given: Vec<DrcIndex> = self.facts.given().collect();
-        let held = self.inventory.iter().filter(|(_, connector)| connector.held.is_some());
+        let told = |kind| !is_silent || kind != DrcKind::LMB;
+        let held =
+            self.inventory.iter().filter(|(_, connector)| connector.held.is_some() && told(connector.kind));
         let gone: Vec<DrcIndex> =
             held.map(|(index, _)| index).filter(|index| !given.contains(index)).collect();
         for index in gone {

@@ -129,17 +129,15 @@ impl<M: Machine> Guest<M> {
     }
 
     fn know_connectors(&mut self, tree: &Tree<'_>, problems: &mut Vec<Problem>) {
+        let settled = self.has_settled();
         let known = core::mem::take(&mut self.inventory);
         let listed = tree.connectors(problems);
         let entries = listed.iter().map(|listed| (listed.index, listed.name.as_str(), listed.kind));
         for double in self.inventory.extend(entries) {
             self.problem(Severity::Major, "ibm,drc-indexes", format!("{} is there twice", double.index));
         }
-        // What the guest has, it has.
-        for (index, connector) in known.iter() {
-            if let Some(learned) = connector.held {
-                self.inventory.hold(index, learned);
-            }
+        if settled {
+            self.inventory.keep_held(&known);
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::cas::cas;
 use crate::case::Case;
 use crate::hands::leave;
-use crate::seen::{all, identifiers, judged, negotiated, reach, sources};
+use crate::seen::{all, content, identifiers, judged, negotiated, reach, sources};
 use anyhow::{Context, Result, ensure};
 use paprika::log::{Change, Learned, Outcome, Record, Request};
 use paprika::papr::drc::DrcIndex;
@@ -160,15 +160,25 @@ fn idle(machine: &mut Machine) -> Result<(), Stop> {
     )
 }
 
+/// Has the guest switch its sources off, so that no event is taken before CAS, and waits until it has: both of them.
+fn mask(machine: &mut Machine) -> Result<(), Stop> {
+    let from = machine.transcript().mark();
+    machine.order("mask")?;
+    machine.wait("that both sources are off", |machine| {
+        let off = machine.transcript().entries_since(from);
+        let off = off.filter(|entry| matches!(entry.record, Record::Irq { priority: 255, .. }));
+        (off.count() == 2).then_some(())
+    })
+}
+
 /// A guest that lives and calls CAS finds in the tree what came just before, and lets go of what was asked back: QEMU has ended
 /// that by itself, and told of nothing. Events tell again of what comes and goes afterwards.
 fn late(machine: &mut Machine) -> Result<()> {
     let kinds = [("dimm", DIMM), ("phb", Kind::Phb), ("function", FUNCTION)];
-    judged(machine, |run, machine| {
+    let outcome = judged(machine, |run, machine| {
         idle(machine)?;
         run.turn_to(Step::Plug);
-        // While the sources are off no event is taken before CAS.
-        machine.order("mask")?;
+        mask(machine)?;
         for (id, kind) in kinds {
             let from = machine.transcript().mark();
             device::plug(machine, id, kind)?;
@@ -187,20 +197,20 @@ fn late(machine: &mut Machine) -> Result<()> {
         for (id, kind) in kinds {
             run.plug(machine, id, kind, "idle")?;
             run.wait_until_taken(machine)?;
-            let from = machine.transcript().mark();
             // What is in use already is not taken a second time.
-            let came = cas(machine, "cas=hcall")?;
-            let again = machine.transcript().says(from, |record| matches!(record, Record::Begin { .. }));
-            if !came.well || again {
-                return Err(Stop::Broken(format!("`{id}` is taken again, or CAS fails: {came:?}")));
-            }
+            cas(machine, "cas=hcall")?;
         }
         for (id, _) in kinds {
             run.unplug(machine, id)?;
         }
         leave(run, machine)
-    })
-    .map(drop)
+    })?;
+    // The bridge that is always there, and the others once each way.
+    let told = told(machine);
+    let mut how: Vec<_> = told.values().copied().collect();
+    how.sort_unstable();
+    ensure!(outcome.is_none() || how == [(1, 0), (1, 1), (1, 1), (1, 1)], "told of: {told:?}");
+    Ok(())
 }
 
 /// Without HP_EVT a DIMM is told of by the older source and by its size alone, and QEMU does not ask it back; with it, all is as
@@ -251,17 +261,18 @@ fn zeros(machine: &mut Machine) -> Result<()> {
     ensure!(refusal(machine)?, "without HP_EVT a DIMM is asked back");
     let came = cas(machine, "cas=hcall ov5=00")?;
     ensure!(came.well && came.granted == "0000", "{came:?}");
+    // The tree says nothing of memory blocks any more, so the guest keeps what it has.
+    ensure!(came.tree.iter().any(|(node, change, _)| node == MEMORY && *change == Change::Went), "{came:?}");
+    let (from, told) = (machine.transcript().mark(), machine.events().len());
     ensure!(!refusal(machine)?, "with zeroes a DIMM is not asked back");
-    let from = machine.transcript().mark();
-    machine.wait_for_record("an event that asks it back", Mark::default(), |record| {
-        matches!(record, Record::Event { action, resource, .. } if action.0 == "remove" && resource.0 == "memory")
-    })?;
-    let _ = from;
+    becomes(machine, from, Request::Remove, Learned::Event, Outcome::Released)?;
+    machine.wait_for_event("the end of `dimm`", told, |event| is_deletion(event, "dimm"))?;
+    ensure!(sources(machine).contains(&EPOW), "{:?}", sources(machine));
     end(machine)
 }
 
-/// Asks the guest to end, which it does in order.
+/// Asks the guest to end, which it does in order and content.
 fn end(machine: &mut Machine) -> Result<()> {
     power_down(machine)?;
-    Ok(())
+    content(machine)
 }
