@@ -7,6 +7,7 @@ use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::pci::Width;
 use crate::papr::status::{ReturnCode, Status};
 use crate::word_enum;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use core::fmt;
@@ -185,15 +186,15 @@ impl fmt::Display for IoError {
 }
 
 impl IoError {
-    /// Whether an access may be made by a guest that lives below `memory_end`.
+    /// Whether an access of so many bytes may be made by a guest that lives below `memory_end`.
     ///
     /// # Errors
     /// When it may not, and why.
-    pub fn check(address: u64, width: Width, memory_end: u64) -> Result<(), Self> {
+    pub fn check(address: u64, bytes: u32, memory_end: u64) -> Result<(), Self> {
         if address < memory_end {
             return Err(Self::Memory(memory_end));
         }
-        let aligned = address.is_multiple_of(u64::from(width.bytes()));
+        let aligned = address.is_multiple_of(u64::from(bytes));
         if aligned { Ok(()) } else { Err(Self::Misaligned) }
     }
 }
@@ -215,6 +216,31 @@ pub trait Io {
     /// # Errors
     /// See [`IoError`]; nothing was stored then.
     fn io_store(&mut self, address: u64, width: Width, value: u32) -> Result<(), IoError>;
+    /// Loads eight bytes.
+    ///
+    /// # Errors
+    /// See [`IoError`].
+    fn io_load_double(&mut self, address: u64) -> Result<u64, IoError>;
+    /// Stores eight bytes.
+    ///
+    /// # Errors
+    /// See [`IoError`]; nothing was stored then.
+    fn io_store_double(&mut self, address: u64, value: u64) -> Result<(), IoError>;
+}
+
+/// Queues in the guest's memory into which the interrupt controller writes what it lets through.
+///
+/// The guest hands out memory here that the hypervisor writes to whenever it likes, so only the machine knows where it
+/// is; the layers above read entries by their place.
+///
+/// Ref: QEMU hw/intc/spapr_xive.c (h_int_set_queue_config)
+pub trait EventQueues {
+    /// Gives the controller an empty queue of 2^`shift` bytes for what goes to a thread with this priority. Where there was
+    /// one, it is emptied and given again. `None` when there is no memory for it.
+    fn set_queue(&mut self, server: u32, priority: u8, shift: u32) -> Option<ReturnCode>;
+    /// The entry at this place of the queue, counted from 0; 0 where there is no such place, as in a queue that has never
+    /// been written to.
+    fn queue_entry(&self, server: u32, priority: u8, place: u32) -> u32;
 }
 
 /// What a thread says about itself.
@@ -235,6 +261,9 @@ pub struct Slice {
     pub count: u64,
 }
 
+/// What a thread is to do each time that it wakes, with a machine of its own.
+pub type Listener<M> = Box<dyn FnMut(&mut M) + Send>;
+
 /// The other threads of the machine.
 pub trait Processors {
     /// Readies a stack for the thread with this interrupt server number, and returns the entry address and the
@@ -252,6 +281,11 @@ pub trait Processors {
     fn give(&mut self, server: u32, work: Slice) -> bool;
     /// Takes the sum that a thread has come to; `None` while it is at work.
     fn sum(&mut self, server: u32) -> Option<u64>;
+    /// Has a thread that runs do this from now on each time that it wakes; nothing for `None`. `false` when there is no such
+    /// thread.
+    fn listen(&mut self, server: u32, listener: Option<Listener<Self>>) -> bool
+    where
+        Self: Sized;
     /// The thread stands still: its stack may be used again.
     fn forget(&mut self, server: u32);
 }
@@ -340,6 +374,7 @@ pub trait Machine:
     + Clock
     + Memory
     + Io
+    + EventQueues
     + Processors
     + Platform
 {
@@ -355,6 +390,7 @@ impl<M> Machine for M where
         + Clock
         + Memory
         + Io
+        + EventQueues
         + Processors
         + Platform
 {
@@ -367,15 +403,16 @@ mod tests {
     #[test]
     fn no_access_to_a_device_reaches_the_guests_own_memory() {
         let end = 0x2000_0000;
-        let check = |address, width| IoError::check(address, width, end);
+        let check = |address, width: Width| IoError::check(address, width.bytes(), end);
         assert_eq!(check(end - 4, Width::Word), Err(IoError::Memory(end)));
         assert_eq!(check(0, Width::Byte), Err(IoError::Memory(end)));
         assert_eq!(check(end, Width::Word), Ok(()));
         assert_eq!(check(end + 2, Width::Word), Err(IoError::Misaligned));
         assert_eq!(check(end + 2, Width::Half), Ok(()));
         assert_eq!(check(u64::MAX, Width::Byte), Ok(()));
+        assert_eq!(IoError::check(end + 4, 8, end), Err(IoError::Misaligned));
         assert_eq!(
-            IoError::check(u64::MAX - 3, Width::Word, u64::MAX),
+            IoError::check(u64::MAX - 3, 4, u64::MAX),
             Err(IoError::Memory(u64::MAX)),
             "before the end of memory is known nothing is allowed"
         );

@@ -8,7 +8,7 @@ use super::resources::phb::{self, Phb, Standing};
 use super::resources::pmem::Unit;
 use crate::machine::MemoryRange;
 use crate::openfirmware::Problem;
-use crate::openfirmware::tree::{DynamicMemory, LmbFlags, LmbRun, Tree};
+use crate::openfirmware::tree::{DynamicMemory, InterruptController, LmbFlags, LmbRun, Tree};
 use crate::papr::drc::DrcIndex;
 use crate::papr::event::EventMask;
 use alloc::string::String;
@@ -57,6 +57,8 @@ pub struct Facts {
     pub cores: Vec<Core>,
     /// The event sources that this guest listens to.
     pub sources: Vec<Source>,
+    /// The interrupt controller.
+    pub controller: InterruptController,
     /// Where the memory blocks are.
     pub blocks: Blocks,
     /// The memory blocks that the tree gives to the guest and that have a connector.
@@ -96,6 +98,7 @@ impl Facts {
             phbs,
             functions,
             sources: sources(tree, problems),
+            controller: tree.controller(problems),
             memory_end: ends.max().unwrap_or(0),
             assigned: assigned(dynamic.as_ref(), problems),
             affinity: Affinity::read(tree, dynamic.as_ref(), problems),

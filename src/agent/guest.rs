@@ -2,8 +2,10 @@
 //!
 //! The chapters of its life are methods in files of their own; here is what they share.
 
+use super::aiming::Aim;
 use super::arguments::Arguments;
 use super::facts::Facts;
+use super::interrupts::Controller;
 use super::journal;
 use super::listening::RawLog;
 use super::numbered::Numbered;
@@ -54,6 +56,10 @@ pub struct Guest<M> {
     pub(super) tokens: Tokens,
     /// RTAS is in memory.
     pub(super) rtas_ready: bool,
+    /// The interrupt controller.
+    pub(super) controller: Controller,
+    /// Where the event sources send, if it is not to this processor.
+    pub(super) aim: Option<Aim>,
     /// RTAS is up.
     pub(super) rtas_up: bool,
     /// The tree as it was read last: CAS can be repeated, and makes another of it.
@@ -84,6 +90,8 @@ impl<M: Machine> Guest<M> {
             facts: Facts::default(),
             tokens: Tokens::read(|_| None),
             rtas_ready: false,
+            controller: Controller::default(),
+            aim: None,
             rtas_up: false,
             before: None,
             given: None,

@@ -34,6 +34,10 @@ word_enum! {
         Dump = "dump",
         /// Treat requests in another way from now on: rules follow, as in the boot argument.
         Policy = "policy",
+        /// Take a boot argument from now on, which follows.
+        Set = "set",
+        /// Send interrupts to another thread, whose number follows; `stay` behind it: even when that thread stops.
+        Route = "route",
     }
 }
 
@@ -41,7 +45,7 @@ impl Order {
     /// Whether it takes something that follows its word, or nothing.
     const fn takes(self, argument: &str) -> bool {
         match self {
-            Self::Policy => !argument.is_empty(),
+            Self::Policy | Self::Set | Self::Route => !argument.is_empty(),
             Self::Cas => true,
             _ => argument.is_empty(),
         }

@@ -7,14 +7,15 @@
 use super::facts::Source;
 use super::guest::{Chapter, Guest};
 use super::hold::Order;
-use super::interrupts::{self, Claim};
+use super::interrupts::Claim;
 use super::station::Station;
 use crate::log::{Hex, Record, Severity};
 use crate::machine::{Clock, Machine, Taken};
 use crate::papr::event::{EventMask, LOG_MAX};
-use crate::papr::interrupt::{IPI, PRIORITY_EVENTS, PRIORITY_MASKED, SPURIOUS, Xirr};
-use crate::papr::status::{ReturnCode, Status};
+use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
+use crate::papr::status::Status;
 use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 
 /// An event log as it came out of the queue.
@@ -27,13 +28,13 @@ impl<M: Machine> Guest<M> {
     /// Installs the handler: the vectors are in place, every source is known and off, the processor lets nothing
     /// through.
     pub fn install_the_handler(&mut self) -> Chapter {
-        let closed = interrupts::close(&mut self.machine);
-        if closed != ReturnCode::SUCCESS {
-            return Err(self.fatal("interrupt controller", format!("H_CPPR: {closed}; is it XICS?")));
-        }
+        self.say(&self.controller.record());
+        let ready = self.controller.set_up(&mut self.machine);
+        ready.map_err(|problem| self.fatal("interrupt controller", problem))?;
+        self.machine.set_intake(self.controller.intake());
         for source in self.facts.sources.clone() {
             self.say_source(&source);
-            self.route(source.irq, PRIORITY_MASKED)?;
+            self.route(source.irq, PRIORITY_MASKED);
         }
         if self.facts.sources.is_empty() {
             self.problem(Severity::Major, "/event-sources", "no event source: nothing will ever be heard");
@@ -45,19 +46,19 @@ impl<M: Machine> Guest<M> {
     /// Arms the handler, and drains the queue once, whatever the interrupt did: what was queued while nobody could
     /// listen has no interrupt of its own any more.
     pub fn arm_the_handler(&mut self) -> Chapter {
-        self.switch_sources(PRIORITY_EVENTS)?;
-        interrupts::open(&mut self.machine);
+        self.switch_sources(PRIORITY_EVENTS);
+        let opened = self.controller.open(&mut self.machine);
+        self.heed(opened);
         self.reach(Station::HandlerArmed);
         self.scan()?;
         self.poll()
     }
 
-    /// Routes every event source to this processor with a priority; [`PRIORITY_MASKED`] switches it off.
-    pub(super) fn switch_sources(&mut self, priority: u8) -> Chapter {
+    /// Routes every event source to its processor with a priority; [`PRIORITY_MASKED`] switches it off.
+    pub(super) fn switch_sources(&mut self, priority: u8) {
         for source in self.facts.sources.clone() {
-            self.route(source.irq, priority)?;
+            self.route(source.irq, priority);
         }
-        Ok(())
     }
 
     /// The rest of the guest's life: waits, listens, acts.
@@ -82,21 +83,17 @@ impl<M: Machine> Guest<M> {
         });
     }
 
-    fn route(&mut self, irq: u32, priority: u8) -> Chapter {
-        let server = self.facts.boot_server;
-        let rc = interrupts::route(&mut self.machine, &self.tokens, irq, server, priority);
-        let rc = rc.map_err(|missing| self.fatal("event sources", format!("{missing}")))?;
-        self.say(&Record::Irq {
-            irq: Hex(irq.into()),
-            call: "set-xive".into(),
-            server,
-            priority: priority.into(),
-            rc,
-        });
-        if rc != Status::SUCCESS {
-            self.problem(Severity::Major, "set-xive", format!("interrupt {irq:#x}: {rc}"));
+    fn route(&mut self, irq: u32, priority: u8) {
+        let server = self.target();
+        let answer = self.controller.route(&mut self.machine, &self.tokens, irq, server, priority);
+        self.heed(answer);
+    }
+
+    /// Says what an interrupt controller could not do. The guest lives on, though it may not hear any more.
+    pub(super) fn heed(&mut self, answer: Result<(), String>) {
+        if let Err(problem) = answer {
+            self.problem(Severity::Major, "interrupt controller", problem);
         }
-        Ok(())
     }
 
     /// Waits for an interrupt, and takes what it brings. What the host says meanwhile is done.
@@ -117,15 +114,12 @@ impl<M: Machine> Guest<M> {
 
     /// Drains the queue behind an interrupt that was accepted, and ends the interrupt.
     fn answer(&mut self, claim: Claim) -> Chapter<Vec<RawLog>> {
-        let source = claim.xirr.map(Xirr::source).filter(|source| *source != SPURIOUS);
-        let logs = match source {
-            Some(irq) if irq != IPI => self.drain(irq)?,
+        let logs = match claim.source {
+            Some(irq) if !claim.is_from_processor() => self.drain(irq)?,
             _ => Vec::new(),
         };
-        if let (Some(xirr), Some(_)) = (claim.xirr, source) {
-            interrupts::end(&mut self.machine, xirr);
-        }
-        self.say_interrupt(claim.taken, source, logs.len());
+        self.end_interrupt(claim);
+        self.say_interrupt(claim.taken, claim.source, logs.len());
         Ok(logs)
     }
 

@@ -4,6 +4,7 @@
 //! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`] with [`reconciling`], [`handover`], [`connectors`] with [`using`], [`listening`] with
 //! [`events`], [`ending`]. The rest is what the chapters stand on.
 
+pub mod aiming;
 pub mod arguments;
 pub mod connectors;
 pub mod ending;

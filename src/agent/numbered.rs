@@ -6,16 +6,18 @@
 //! renumber the calls that it is about. So are the waiting calls of a hold itself.
 
 use super::hold::{self, Order, Said, Typed};
-use super::interrupts::{Claim, Claims};
+use super::interrupts::{Claim, Claims, Ear, Intake};
 use super::journal;
 use super::station::Holds;
 use crate::log::Record;
 use crate::machine::{
-    Arg, ClientInterface, Clock, Hypervisor, Io, IoError, LowMemory, Machine, Negotiator, Rtas, ServiceError,
+    Arg, ClientInterface, Clock, EventQueues, Hypervisor, Io, IoError, LowMemory, Machine, Negotiator, Rtas,
+    ServiceError,
 };
 use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::pci::Width;
 use crate::papr::status::{ReturnCode, Status};
+use alloc::vec::Vec;
 use core::ffi::CStr;
 
 /// A machine whose calls are numbered.
@@ -62,8 +64,24 @@ impl<M: Machine> Numbered<M> {
         self.calls
     }
 
+    /// Sets how interrupts are accepted.
+    pub fn set_intake(&mut self, intake: Intake) {
+        self.claims.set_intake(intake);
+    }
+
+    /// The other threads that listen.
+    pub fn ears(&mut self) -> &mut Vec<Ear> {
+        self.claims.ears()
+    }
+
+    /// Takes over what other threads have accepted.
+    pub fn hear(&mut self) {
+        self.claims.hear();
+    }
+
     /// The oldest interrupt that was accepted and not ended yet.
     pub fn claim(&mut self) -> Option<Claim> {
+        self.claims.hear();
         self.claims.oldest()
     }
 
@@ -93,6 +111,9 @@ impl<M: Machine> Numbered<M> {
         loop {
             self.machine.pause(hold::between_looks(&self.machine));
             if self.accept_what_is_due() {
+                return None;
+            }
+            if self.claims.hear() {
                 return None;
             }
             if let Some(said) = hold::hear(&mut self.machine, &mut self.typed, known) {
@@ -164,6 +185,27 @@ impl<M: Machine> Io for Numbered<M> {
     fn io_store(&mut self, address: u64, width: Width, value: u32) -> Result<(), IoError> {
         self.number();
         self.machine.io_store(address, width, value)
+    }
+
+    fn io_load_double(&mut self, address: u64) -> Result<u64, IoError> {
+        self.number();
+        self.machine.io_load_double(address)
+    }
+
+    fn io_store_double(&mut self, address: u64, value: u64) -> Result<(), IoError> {
+        self.number();
+        self.machine.io_store_double(address, value)
+    }
+}
+
+impl<M: Machine> EventQueues for Numbered<M> {
+    fn set_queue(&mut self, server: u32, priority: u8, shift: u32) -> Option<ReturnCode> {
+        self.number();
+        self.machine.set_queue(server, priority, shift)
+    }
+
+    fn queue_entry(&self, server: u32, priority: u8, place: u32) -> u32 {
+        self.machine.queue_entry(server, priority, place)
     }
 }
 

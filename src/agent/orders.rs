@@ -3,7 +3,7 @@
 use super::guest::{Chapter, Guest};
 use super::hold::{Order, Said};
 use crate::hotplug::policy::Rules;
-use crate::log::{Hex, Record, Severity};
+use crate::log::{Record, Severity};
 use crate::machine::Machine;
 use crate::papr::indicator::EntitySense;
 use crate::papr::interrupt::{PRIORITY_EVENTS, PRIORITY_MASKED};
@@ -26,7 +26,7 @@ impl<M: Machine> Guest<M> {
 
     /// Does what an order says, where that can be done.
     pub(super) fn consider(&mut self, (order, argument): Said) {
-        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy].contains(&order);
+        let early = !self.rtas_up && ![Order::Cas, Order::Go, Order::Policy, Order::Set].contains(&order);
         if early {
             self.problem(Severity::Minor, "order", format!("{order}: RTAS is not up yet"));
         } else {
@@ -40,8 +40,14 @@ impl<M: Machine> Guest<M> {
             Order::Go => Ok(()),
             Order::Poll => self.poll(),
             Order::EventScan => self.scan(),
-            Order::Arm => self.switch_sources(PRIORITY_EVENTS),
-            Order::Mask => self.switch_sources(PRIORITY_MASKED),
+            Order::Arm => {
+                self.switch_sources(PRIORITY_EVENTS);
+                Ok(())
+            }
+            Order::Mask => {
+                self.switch_sources(PRIORITY_MASKED);
+                Ok(())
+            }
             Order::Reset => {
                 let answer = self.rtas().system_reboot();
                 self.refused("system-reboot", answer);
@@ -49,6 +55,16 @@ impl<M: Machine> Guest<M> {
             }
             Order::Cas => self.negotiate_as_told(argument),
             Order::Dump => self.dump(),
+            Order::Route => {
+                self.redirect(argument);
+                Ok(())
+            }
+            Order::Set => {
+                if let Err(bad) = self.arguments.take(argument) {
+                    self.problem(Severity::Minor, "set", bad);
+                }
+                Ok(())
+            }
             Order::Policy => {
                 match Rules::parse(argument) {
                     Ok(rules) => self.arguments.policy = rules,
@@ -62,7 +78,8 @@ impl<M: Machine> Guest<M> {
     /// Says what every source is set to, every sensor that does not read as in an empty machine, and the heap.
     fn dump(&mut self) -> Chapter {
         for source in self.facts.sources.clone() {
-            self.say_route(source.irq)?;
+            let said = self.controller.say_route(&mut self.machine, &self.tokens, source.irq);
+            self.heed(said);
         }
         let connectors: Vec<_> =
             self.inventory.iter().map(|(index, connector)| (index, connector.held.is_some())).collect();
@@ -75,12 +92,6 @@ impl<M: Machine> Guest<M> {
             }
         }
         self.say_heap();
-        Ok(())
-    }
-
-    fn say_route(&mut self, irq: u32) -> Chapter {
-        let (rc, (server, priority)) = self.must(|guest| guest.rtas().get_xive(irq))?;
-        self.say(&Record::Irq { irq: Hex(irq.into()), call: "get-xive".into(), server, priority, rc });
         Ok(())
     }
 }

@@ -48,8 +48,9 @@ impl<M: Machine> Guest<M> {
         self.inventory.iter().any(|(_, connector)| connector.held.is_some())
     }
 
-    /// Makes what the guest has and what the tree gives the same; `before` is what the guest lived by until now.
-    pub(super) fn reconcile(&mut self, mut before: Facts) -> Chapter {
+    /// Makes what the guest has and what the tree gives the same; `before` is what the guest lived by until now. Another
+    /// interrupt controller is set up and opened at once.
+    pub(super) fn reconcile(&mut self, mut before: Facts, same_controller: bool) -> Chapter {
         self.facts.keep_set_up(&mut before);
         // A tree without memory blocks says nothing about them.
         let is_silent = self.facts.blocks.size == 0;
@@ -65,7 +66,13 @@ impl<M: Machine> Guest<M> {
         for index in gone {
             self.let_go(index, &before);
         }
-        self.take_what_the_tree_gives()
+        self.take_what_the_tree_gives()?;
+        if same_controller {
+            return Ok(());
+        }
+        self.aim = None;
+        self.install_the_handler()?;
+        self.arm_the_handler()
     }
 
     /// The platform has taken something back without a word.

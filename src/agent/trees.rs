@@ -3,9 +3,10 @@
 //! Each reading is one walk in one firmware window, kept as a flattened tree. What the guest lives by is the second
 //! reading; the first tells the platform's options and where the memory ends that was there at boot.
 
-use super::arguments::Print;
+use super::arguments::{Print, Sources};
 use super::facts::Facts;
 use super::guest::{Chapter, Guest};
+use super::interrupts::Controller;
 use super::station::Station;
 use crate::log::{Bytes, Record, Severity, Text};
 use crate::machine::Machine;
@@ -66,11 +67,17 @@ impl<M: Machine> Guest<M> {
                     // The tree that the hypervisor hands out may lack it, as it lacks what the firmware adds.
                     self.facts.platform_support = core::mem::take(&mut known.platform_support);
                 }
+                let same_controller = settled && self.facts.controller == known.controller;
+                if !same_controller {
+                    let by_call = self.arguments.xive == Sources::Calls;
+                    self.controller =
+                        Controller::new(&self.facts.controller, self.facts.boot_server, by_call);
+                }
                 self.say(&self.facts.affinity.record());
                 // What is wrong before CAS is wrong after it, and said once.
                 self.tell_problems(&problems);
                 if settled {
-                    self.reconcile(known)?;
+                    self.reconcile(known, same_controller)?;
                 }
                 // CAS can be repeated.
                 self.before = Some(flat);

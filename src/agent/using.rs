@@ -70,6 +70,7 @@ impl<M: Machine> Guest<M> {
                 if servers.contains(&self.facts.boot_server) {
                     return Err("this guest runs on that core".to_string());
                 }
+                self.leave(&servers);
                 self.threads(errand.index).stop(&servers)
             }
             DrcKind::PCI => self.stop_function(errand.index),

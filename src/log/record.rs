@@ -210,6 +210,33 @@ records! {
         /// The event classes that it signals.
         mask: Hex,
     }
+    /// The interrupt controller that the guest works with.
+    Controller = "controller" {
+        /// `xics` or `xive`.
+        name: Text<'a>,
+        /// XIVE: the operating system's page of the thread interrupt management area.
+        page: Option<Hex>,
+        /// XIVE: bytes of a queue.
+        queue: Option<Hex>,
+        /// How sources are switched and ended: `calls`, or `pages` where a load or a store does.
+        sources: Text<'a>,
+    }
+    /// Something was done with the XIVE controller.
+    Xive = "xive" {
+        /// The call: `reset`, `set-queue`, `source-info`, `set-source`, `get-source`; or what was done by the source's page:
+        /// `let-through`, `keep-back`, `trigger`.
+        call: Text<'a>,
+        /// The interrupt.
+        irq: Option<Hex>,
+        /// The server that it goes to.
+        server: Option<u32>,
+        /// The priority.
+        priority: Option<u32>,
+        /// What the call returned.
+        rc: ReturnCode,
+        /// Bytes of a queue; the page of a source; or for what moves a source its bits P (2) and Q (1) before.
+        value: Option<Hex>,
+    }
     /// A call that switches an interrupt source.
     Irq = "irq" {
         /// The interrupt.
@@ -225,7 +252,7 @@ records! {
     }
     /// An external interrupt was taken, and what it brought.
     Interrupt = "interrupt" {
-        /// How many external interrupts this boot has had, with this one.
+        /// How many external interrupts the thread that took it has had in this boot, with this one.
         count: u64,
         /// The source, or none where it was spurious.
         irq: Option<Hex>,
@@ -235,6 +262,15 @@ records! {
         drained: u64,
         /// How many events it brought.
         events: u32,
+    }
+    /// An interrupt was taken by another thread than the one that speaks; `interrupt` follows, with that thread's count.
+    Heard = "heard" {
+        /// The thread's interrupt server number.
+        server: u32,
+        /// The source, or none where it was spurious.
+        irq: Option<Hex>,
+        /// The time base in the vector.
+        taken: u64,
     }
     /// The queue was read until it was empty.
     Drain = "drain" {

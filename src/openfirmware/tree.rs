@@ -10,12 +10,14 @@
 
 mod check;
 mod connectors;
+mod controller;
 mod memory;
 #[cfg(test)]
 mod tests;
 
 pub use check::Malformed;
 pub use connectors::{Connector, listed};
+pub use controller::InterruptController;
 pub use memory::{DynamicMemory, LmbFlags, LmbRun, MAX_LMBS, MemoryNode};
 
 use super::Problem;
@@ -207,15 +209,6 @@ impl<'t> Tree<'t> {
     /// Ref: QEMU hw/ppc/spapr.c (spapr_dt_ov5_platform_support)
     pub fn platform_support(&self) -> Option<&'t [u8]> {
         self.value("/chosen", "ibm,arch-vec-5-platform-support")
-    }
-
-    /// What the interrupt controller calls itself, the first name in its `compatible`.
-    ///
-    /// Ref: LoPAR B.6 (Interrupt Controller Nodes)
-    pub fn interrupt_controller(&self) -> Option<&'t str> {
-        let mut nodes = self.root()?.children();
-        let node = nodes.find(|node| node.name.split('@').next() == Some("interrupt-controller"))?;
-        text(value_of(node, "compatible")?)
     }
 }
 

@@ -14,3 +14,4 @@ pub mod pci;
 pub mod rtas;
 pub mod scm;
 pub mod status;
+pub mod xive;

@@ -1,6 +1,6 @@
 //! The table of boot arguments: for each its form, its help and its reader.
 
-use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Task, Then, Until, Way};
+use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Sources, Task, Then, Until, Way};
 use crate::agent::station::{Holds, Station};
 use crate::hotplug::policy::Rules;
 use crate::log::Field;
@@ -147,6 +147,12 @@ pub(super) const KEYS: &[Key] = &[
         "pmem=careful|bold",
         "bold writes to persistent memory that says that it cannot keep anything; careful, the default, only reads it",
         |to, text| put(&mut to.pmem, choice(Manners::ALL, text)),
+    ),
+    value(
+        "xive",
+        "xive=pages|calls",
+        "how interrupt sources are reached when CAS has chosen XIVE (ov5=+xive): by their pages (default) or by H_INT_ESB",
+        |to, text| put(&mut to.xive, choice(Sources::ALL, text)),
     ),
     value(
         "print",

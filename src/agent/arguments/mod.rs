@@ -103,6 +103,16 @@ word_enum! {
 }
 
 word_enum! {
+    /// How the guest reaches the sources of a XIVE controller.
+    pub enum Sources {
+        /// By their pages.
+        Pages = "pages",
+        /// By `H_INT_ESB`.
+        Calls = "calls",
+    }
+}
+
+word_enum! {
     /// What can be printed in full, as it is long.
     pub enum Print {
         /// The properties that configure-connector hands out.
@@ -141,6 +151,8 @@ pub struct Arguments {
     pub policy: Rules,
     /// How to treat persistent memory that cannot keep anything.
     pub pmem: Manners,
+    /// How to reach the sources of a XIVE controller.
+    pub xive: Sources,
     /// What to print in full.
     pub print: Vec<Print>,
     /// The most bytes that the flattened tree may have; the guest chooses where there is none.
@@ -164,6 +176,7 @@ impl Default for Arguments {
             memtest: MemTest::Small,
             policy: Rules::default(),
             pmem: Manners::Careful,
+            xive: Sources::Pages,
             print: Vec::new(),
             tree_max: None,
             heap: None,
@@ -211,7 +224,11 @@ impl Arguments {
         Ok(arguments)
     }
 
-    fn take(&mut self, word: &str) -> Result<(), String> {
+    /// Takes one word. Where it means nothing, nothing has changed.
+    ///
+    /// # Errors
+    /// In words: what is wrong with it, and what would be right.
+    pub fn take(&mut self, word: &str) -> Result<(), String> {
         let (name, text) = match word.split_once('=') {
             Some((name, text)) => (name, Some(text)),
             None => (word, None),
@@ -273,7 +290,7 @@ mod tests {
     #[test]
     fn the_keys_are_those_that_users_know_and_every_one_has_help() {
         let keys: Vec<_> = KEYS.iter().map(|key| key.key).collect();
-        let known = "help task hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 cas form memtest policy pmem print tree-max heap";
+        let known = "help task hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 cas form memtest policy pmem xive print tree-max heap";
         assert_eq!(keys.join(" "), known);
         for key in keys {
             let mut lines = Arguments::help().filter(|(word, _)| word.split('=').next() == Some(key));
@@ -298,6 +315,7 @@ mod tests {
         shows("crash", CrashKind::ALL.iter().map(|one| one.word()));
         shows("memtest", MemTest::ALL.iter().map(|one| one.word()));
         shows("pmem", Manners::ALL.iter().map(|one| one.word()));
+        shows("xive", super::Sources::ALL.iter().map(|one| one.word()));
         shows("print", Print::ALL.iter().map(|one| one.word()));
     }
 
@@ -313,7 +331,7 @@ mod tests {
     fn every_key_is_read() {
         let arguments = parse(
             "help task=transitions hold=entry,before-step#2,#40 then=idle until=armed crash=trap@after-cas memtest=64k pmem=bold \
-             policy=remove:refuse@2 print=tree,sections tree-max=2m heap=512k pvr=power9,3.00 ov1=00ffc0 ov6=aix",
+             policy=remove:refuse@2 xive=calls print=tree,sections tree-max=2m heap=512k pvr=power9,3.00 ov1=00ffc0 ov6=aix",
         );
         assert!(arguments.help && arguments.holds.at_call(40));
         assert!(arguments.holds.matches(Station::BeforeStep, 2));
@@ -322,6 +340,7 @@ mod tests {
         assert_eq!(arguments.crash, Some(Crash { kind: CrashKind::Trap, at: Station::AfterCas }));
         assert_eq!((arguments.memtest.stride(), arguments.pmem), (Some(65536), Manners::Bold));
         assert_eq!(arguments.policy, super::Rules::parse("remove:refuse@2").unwrap());
+        assert_eq!(arguments.xive, super::Sources::Calls);
         assert!(arguments.prints(Print::Tree) && !arguments.prints(Print::Fragments));
         assert_eq!((arguments.tree_max, arguments.heap), (Some(2 << 20), Some(512 << 10)));
         let pvrs = [PvrEntry::POWER9, PvrEntry::ISA_3_00];

@@ -35,7 +35,12 @@ const PAGE: usize = 4096;
 
 /// Memory that is never given back, page-aligned and cleared; its address.
 pub(super) fn forever(size: usize) -> Option<u32> {
-    let layout = Layout::from_size_align(size.max(1), PAGE).ok()?;
+    forever_aligned(size, PAGE)
+}
+
+/// The same with another alignment, a power of two.
+pub(super) fn forever_aligned(size: usize, align: usize) -> Option<u32> {
+    let layout = Layout::from_size_align(size.max(1), align).ok()?;
     // SAFETY: the layout has a size; the result is checked.
     let start = unsafe { alloc::alloc::alloc_zeroed(layout) };
     (!start.is_null()).then_some(start as u32)

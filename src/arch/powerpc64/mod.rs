@@ -17,6 +17,7 @@
 //! | `memory` | trying memory that was plugged | |
 //! | `negotiator` | negotiating without the firmware, and from odd places | |
 //! | `processors` | starting and stopping other threads | `boot/secondary.S` |
+//! | `queues` | memory that the interrupt controller writes to | |
 //! | `panic` | the end | |
 //! | `platform` | what is known and set in one place each, and ways to crash | |
 //!
@@ -41,6 +42,7 @@ mod negotiator;
 mod panic;
 mod platform;
 mod processors;
+mod queues;
 mod stack;
 
 pub use entry::Powerpc64;

@@ -7,7 +7,7 @@
 
 use super::block::{self, Block};
 use super::{Powerpc64, clock, entry, exception, firmware, stack};
-use crate::machine::{Processors, Slice, ThreadReport};
+use crate::machine::{Boot, Listener, Processors, Slice, ThreadReport};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -44,6 +44,8 @@ struct Thread {
     block: &'static Block,
     /// The address of the same.
     address: u32,
+    /// What it does each time that it wakes. Never freed either.
+    listener: &'static Mutex<Option<Listener<Powerpc64>>>,
 }
 
 static THREADS: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
@@ -58,6 +60,10 @@ unsafe extern "C" {
 
 fn block_of(server: u32) -> Option<&'static Block> {
     THREADS.lock().iter().find(|thread| thread.server == server).map(|thread| thread.block)
+}
+
+fn listener_of(server: u32) -> Option<&'static Mutex<Option<Listener<Powerpc64>>>> {
+    THREADS.lock().iter().find(|thread| thread.server == server).map(|thread| thread.listener)
 }
 
 /// Sixteen bytes, aligned so.
@@ -85,7 +91,8 @@ fn make(server: u32) -> Option<Thread> {
     // SAFETY: the stack was made above.
     unsafe { stack::arm(&block) };
     let block: &'static Block = Box::leak(Box::new(block));
-    Some(Thread { server, block, address: block as *const Block as u32 })
+    let listener = Box::leak(Box::new(Mutex::new(None)));
+    Some(Thread { server, block, address: block as *const Block as u32, listener })
 }
 
 /// Sets the token of `stop-self`.
@@ -150,7 +157,21 @@ impl Processors for Powerpc64 {
         Some(block.sum.load(Ordering::Relaxed))
     }
 
+    fn listen(&mut self, server: u32, listener: Option<Listener<Self>>) -> bool {
+        let runs = block_of(server).is_some_and(|block| block.state.load(Ordering::Acquire) == RUNNING);
+        match listener_of(server).filter(|_| runs) {
+            Some(slot) => {
+                *slot.lock() = listener;
+                true
+            }
+            None => false,
+        }
+    }
+
     fn forget(&mut self, server: u32) {
+        if let Some(slot) = listener_of(server) {
+            *slot.lock() = None;
+        }
         if let Some(block) = block_of(server) {
             block.work.store(IDLE, Ordering::Relaxed);
             block.state.store(FREE, Ordering::Release);
@@ -163,7 +184,14 @@ pub(super) extern "C" fn secondary(_: *mut Block) -> ! {
     let block = block::current();
     block.seen_stack.store(stack::pointer(), Ordering::Relaxed);
     block.state.store(RUNNING, Ordering::Release);
+    let mut machine = Powerpc64 { boot: Boot::default() };
+    let listener = listener_of(block.server as u32);
     while block.state.load(Ordering::Acquire) != ASKED {
+        if let Some(slot) = listener
+            && let Some(listen) = slot.lock().as_mut()
+        {
+            listen(&mut machine);
+        }
         if block.work.load(Ordering::Acquire) == GIVEN {
             work(block);
         } else {

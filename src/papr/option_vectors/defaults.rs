@@ -71,6 +71,9 @@ const OV5: [VectorOption; 10] = [
     VectorOption::DRMEM_V2,
 ];
 
+/// What a platform says of its interrupt controllers that has XIVE and nothing else; 0 is XICS alone, 2 either.
+const XIVE_ALONE: u8 = 1;
+
 /// Vector 6: Linux, as the guest acts as Linux does.
 const OV6: [u8; 3] = [0, 0, 2];
 
@@ -93,6 +96,10 @@ impl Defaults<'_> {
         let mut vector = BitVector::from(bytes);
         for option in OV5 {
             vector.set(option, 1);
+        }
+        // Both controllers would do; XICS is there on every machine but one that has XIVE alone.
+        if self.supported(VectorOption::XIVE) == XIVE_ALONE {
+            vector.set(VectorOption::XIVE, 1);
         }
         // Not 0 is "radix", "either", or "either, and later the other".
         if self.supported(VectorOption::RADIX) != 0 {
@@ -122,12 +129,17 @@ mod tests {
     }
 
     #[test]
-    fn radix_is_asked_for_where_the_platform_can_do_it() {
-        assert_eq!(asks(&[0x17, 0x80, 0x18, 0xc0, 0x19, 0x00, 0x1a, 0x40]), [0, 1, 1], "TCG");
+    fn what_is_asked_for_is_what_the_platform_can_do() {
+        assert_eq!(
+            asks(&[0x17, 0x80, 0x18, 0xc0, 0x19, 0x00, 0x1a, 0x40]),
+            [0, 1, 1],
+            "TCG, with both controllers"
+        );
         assert_eq!(asks(&[0x18, 0x80, 0x1a, 0x40]), [0, 1, 1], "KVM with both");
         assert_eq!(asks(&[0x18, 0x40, 0x1a, 0x40]), [0, 1, 1], "radix only");
         assert_eq!(asks(&[0x18, 0x40, 0x1a, 0x00]), [0, 1, 0], "radix without GTSE");
         assert_eq!(asks(&[0x17, 0x00, 0x18, 0x00, 0x19, 0x00, 0x1a, 0x40]), [0, 0, 0], "hash only");
+        assert_eq!(asks(&[0x17, 0x40, 0x18, 0xc0, 0x1a, 0x40]), [1, 1, 1], "XIVE only");
         assert_eq!(asks(&[]), [0, 0, 0], "no such property");
         assert_eq!(asks(&[0x18]), [0, 0, 0], "half a pair");
     }
@@ -149,7 +161,7 @@ mod tests {
         fn no_machine_makes_the_guest_ask_for_either(pvr in any::<u32>(), platform_support in any::<Vec<u8>>()) {
             let vectors = Defaults { pvr, platform_support: &platform_support }.vectors();
             let ov5 = vectors.vector(OptionVector::Ov5).expect("is there");
-            prop_assert!(ov5.get(VectorOption::XIVE) == 0);
+            prop_assert!(ov5.get(VectorOption::XIVE) <= 1);
             prop_assert!(ov5.get(VectorOption::RADIX) <= 1);
             prop_assert!(vectors.pvrs().iter().all(|entry| !entry.ends_list()));
         }

@@ -203,6 +203,15 @@ pub const DEFECTS: &[Defect] = &[
     },
 ];
 
+/// The versions in which `H_INT_ESB` was seen to hand out what it has loaded with its bytes in the order of the host.
+const SWAPPED_ESB_LOADS: [Version; 3] =
+    [Version::new(7, 2, 22), Version::new(10, 0, 13), Version::new(11, 1, 3)];
+
+/// Whether this QEMU hands out the bytes of a load by `H_INT_ESB` in the order of the host, which is not the guest's.
+pub fn swaps_esb_loads(version: Version) -> bool {
+    cfg!(target_endian = "little") && SWAPPED_ESB_LOADS.contains(&version)
+}
+
 /// A device that some QEMUs do not let go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sticky {

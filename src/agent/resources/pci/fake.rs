@@ -213,6 +213,15 @@ impl Io for Fake {
         }
         Ok(())
     }
+
+    /// A PCI device here takes no more than four bytes at a time.
+    fn io_load_double(&mut self, _: u64) -> Result<u64, IoError> {
+        Err(IoError::Refused(ReturnCode::PARAMETER))
+    }
+
+    fn io_store_double(&mut self, _: u64, _: u64) -> Result<(), IoError> {
+        Err(IoError::Refused(ReturnCode::PARAMETER))
+    }
 }
 
 impl Hypervisor for Fake {

@@ -8,6 +8,7 @@ mod arguments;
 mod cas;
 mod cas_again;
 mod case;
+mod controllers;
 mod cores;
 mod endings;
 mod hands;
@@ -43,6 +44,7 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         memory::cases(),
         places::cases(),
         cores::cases(),
+        controllers::cases(),
         policies::cases(),
         transitions::cases(),
         vectors::cases(),
