@@ -351,12 +351,12 @@ const DEADLY: [(&str, &str, &str, &str, Step); 12] = [
     ("xive-of-xics", "ic-mode=xics", "power9", "ov5=+xive", Step::CasUnfit),
     ("xics-of-xive", "ic-mode=xive", "power9", "ov5=-xive", Step::CasUnfit),
     ("no-resizing", "resize-hpt=required", "power9", "ov5=-hpt-resize,-radix,-radix-gtse", Step::CasUnfit),
-    ("2.07-of-power10", "", "power10", "pvr=power10,2.07", Step::CasOlder),
+    ("older", "", "power10", "pvr=power10,2.07", Step::CasOlder),
     ("room-0", "", "power9", "cas=hcall:0", Step::CasRoom),
     ("room-4", "", "power9", "cas=hcall:4", Step::CasRoom),
     ("room-1024", "", "power9", "cas=hcall:1024", Step::CasRoom),
-    ("open-after-hcall", "", "power9", "cas=hcall", Step::CasThenOpen),
-    ("claim-after-hcall", "", "power9", "cas=hcall", Step::CasThenOpen),
+    ("opening", "", "power9", "cas=hcall", Step::CasThenOpen),
+    ("claiming", "", "power9", "cas=hcall", Step::CasThenOpen),
 ];
 
 fn deadly() -> impl Iterator<Item = Case> {
@@ -367,8 +367,8 @@ fn deadly() -> impl Iterator<Item = Case> {
                 run.turn_to(step);
                 cas(machine, words)?;
                 match name {
-                    "open-after-hcall" => drop(cas(machine, "")?),
-                    "claim-after-hcall" => drop(cas(machine, "cas=hcall form=at-end")?),
+                    "opening" => drop(cas(machine, "")?),
+                    "claiming" => drop(cas(machine, "cas=hcall form=at-end")?),
                     _ => {}
                 }
                 // With what the machine has, if it still stands.
