@@ -95,6 +95,18 @@ pub trait LowMemory {
     fn retire_firmware(&mut self);
 }
 
+/// Negotiating in ways in which no operating system does.
+pub trait Negotiator {
+    /// `KVMPPC_H_CAS`: what a firmware calls when its client negotiates. The tree lands in `tree`, with a header in front of it
+    /// (see [`crate::papr::hcall::CAS_HEADER`]); it is as good as any memory that the platform may write to.
+    ///
+    /// Ref: QEMU hw/ppc/spapr_hcall.c (h_client_architecture_support)
+    fn h_cas(&mut self, vectors: Arg<'_>, tree: &mut [u8]) -> ReturnCode;
+    /// Puts `bytes` at the real address `at`, in memory that the firmware's `claim` gave to nobody else. `false` where the
+    /// guest itself lives.
+    fn put(&mut self, at: u32, bytes: &[u8]) -> bool;
+}
+
 /// The time base.
 pub trait Clock {
     /// Ticks of the time base.
@@ -384,6 +396,7 @@ pub trait Platform {
 pub trait Machine:
     Hypervisor
     + ClientInterface
+    + Negotiator
     + Rtas
     + RtasHome
     + LowMemory
@@ -401,6 +414,7 @@ pub trait Machine:
 impl<M> Machine for M where
     M: Hypervisor
         + ClientInterface
+        + Negotiator
         + Rtas
         + RtasHome
         + LowMemory

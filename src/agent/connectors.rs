@@ -46,7 +46,7 @@ impl<M: Machine> Guest<M> {
         let cores: Vec<_> =
             cores.filter_map(|core| Some((core.drc?, core.servers.contains(&here)))).collect();
         for (index, runs_already) in cores {
-            if runs_already {
+            if runs_already && !self.has(index) {
                 self.inventory.hold(index, Learned::Tree);
                 self.say_where(&Errand { index, kind: DrcKind::CPU, fragment: None });
                 self.start_siblings(index);
@@ -84,8 +84,17 @@ impl<M: Machine> Guest<M> {
         Ok(())
     }
 
-    /// Uses what the tree gives: the connector has been walked by the platform, and only its sense is read.
+    /// Whether the guest has what is at this connector.
+    fn has(&self, index: DrcIndex) -> bool {
+        self.inventory.get(index).is_some_and(|connector| connector.held.is_some())
+    }
+
+    /// Uses what the tree gives: the connector has been walked by the platform, and only its sense is read. What the
+    /// guest has already it does not take again.
     fn adopt(&mut self, index: DrcIndex) -> Chapter {
+        if self.has(index) {
+            return Ok(());
+        }
         let kind = self.kind_of(index);
         self.begin(index, kind, Request::Add, Learned::Tree, None);
         self.inventory.hold(index, Learned::Tree);
@@ -252,11 +261,11 @@ impl<M: Machine> Guest<M> {
         }
     }
 
-    fn kind_of(&self, index: DrcIndex) -> DrcKind {
+    pub(super) fn kind_of(&self, index: DrcIndex) -> DrcKind {
         self.inventory.get(index).map_or(index.kind(), |connector| connector.kind)
     }
 
-    fn begin(
+    pub(super) fn begin(
         &mut self,
         drc: DrcIndex,
         kind: DrcKind,
@@ -272,7 +281,7 @@ impl<M: Machine> Guest<M> {
         self.say(&Record::Done { drc, kind, request, outcome: end.outcome, reason });
     }
 
-    fn done(&mut self, drc: DrcIndex, kind: DrcKind, request: Request, end: &Conclusion) {
+    pub(super) fn done(&mut self, drc: DrcIndex, kind: DrcKind, request: Request, end: &Conclusion) {
         match end.outcome {
             Outcome::Failed | Outcome::Stuck => self.tally.failed += 1,
             _ => self.tally.done += 1,

@@ -55,18 +55,22 @@ pub struct Guest<M> {
     pub(super) facts: Facts,
     /// The tokens of RTAS; all missing until it is up.
     pub(super) tokens: Tokens,
+    /// RTAS is in memory.
+    pub(super) rtas_ready: bool,
     /// The interrupt controller.
     pub(super) controller: Controller,
     /// Where the event sources send, if it is not to this processor.
     pub(super) aim: Option<Aim>,
     /// RTAS is up.
     pub(super) rtas_up: bool,
-    /// The tree as it was read last, while there is a firmware that could make another of it.
+    /// The tree as it was read last: CAS can be repeated, and makes another of it.
     pub(super) before: Option<FlatTree>,
-    /// The tree as it was read last, when there is no firmware any more: for a life that begins without one.
-    pub(super) kept: Option<FlatTree>,
     /// Connectors that an earlier life had and that the tree does not give: they came by events.
     pub(super) inherited: Vec<DrcIndex>,
+    /// The tree that the hypervisor handed out, where the guest has asked it itself; until it is read.
+    pub(super) given: Option<FlatTree>,
+    /// The end of the memory that was there at boot is the guest's.
+    pub(super) has_last_page: bool,
     /// What the guest knows of each connector.
     pub(super) inventory: Inventory,
     /// What it has seen so far.
@@ -90,12 +94,14 @@ impl<M: Machine> Guest<M> {
             arguments: Arguments::default(),
             facts: Facts::default(),
             tokens: Tokens::read(|_| None),
+            rtas_ready: false,
             controller: Controller::default(),
             aim: None,
             rtas_up: false,
             before: None,
-            kept: None,
             inherited: Vec::new(),
+            given: None,
+            has_last_page: false,
             inventory: Inventory::new(),
             tally: Tally::default(),
             waiting: VecDeque::new(),

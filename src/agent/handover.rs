@@ -9,24 +9,16 @@ use alloc::format;
 use alloc::string::{String, ToString};
 
 impl<M: Machine> Guest<M> {
-    /// Instantiates RTAS, in memory that is its own for good.
+    /// RTAS is ready to be called, if it was not before.
     pub fn bring_up_rtas(&mut self) -> Chapter {
-        self.instantiate_rtas()?;
+        self.use_rtas()?;
         self.reach(Station::RtasUp);
         Ok(())
     }
 
     /// The same, without coming to the station: for a guest that ends before its time.
-    pub(super) fn instantiate_rtas(&mut self) -> Chapter {
-        self.open_firmware("instantiate-rtas");
-        let entry = self.instantiate();
-        self.close_firmware("instantiate-rtas");
-        let entry = entry.map_err(|problem| self.fatal("instantiate-rtas", problem))?;
-        if !self.machine.bare().enter_rtas_at(entry) {
-            return Err(
-                self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given"))
-            );
-        }
+    pub(super) fn use_rtas(&mut self) -> Chapter {
+        self.ready_rtas()?;
         self.tell_the_tokens();
         self.rtas_up = true;
         Ok(())
@@ -40,6 +32,24 @@ impl<M: Machine> Guest<M> {
         if let Some(token) = self.tokens.get(Call::StopSelf) {
             self.machine.bare().set_stop_self(token);
         }
+    }
+
+    /// Instantiates RTAS, in memory that is its own for good.
+    pub(super) fn ready_rtas(&mut self) -> Chapter {
+        if self.rtas_ready {
+            return Ok(());
+        }
+        self.open_firmware("instantiate-rtas");
+        let entry = self.instantiate();
+        self.close_firmware("instantiate-rtas");
+        let entry = entry.map_err(|problem| self.fatal("instantiate-rtas", problem))?;
+        if !self.machine.bare().enter_rtas_at(entry) {
+            return Err(
+                self.fatal("instantiate-rtas", format!("the entry {entry:#x} is not in the memory given"))
+            );
+        }
+        self.rtas_ready = true;
+        Ok(())
     }
 
     /// Where RTAS is to be entered, or in words why it cannot be.
@@ -66,7 +76,6 @@ impl<M: Machine> Guest<M> {
         self.close_firmware("quiesce");
         // Whatever it answered, it is not called any more.
         self.machine.retire_firmware();
-        self.kept = self.before.take();
         if let Err(problem) = quiet {
             self.problem(crate::log::Severity::Major, "quiesce", problem.to_string());
         }

@@ -43,7 +43,7 @@ word_enum! {
         Watchdog = "watchdog",
         /// Panic.
         Panic = "panic",
-        /// Negotiate once more.
+        /// Negotiate once more. Words about CAS may follow, as in the boot arguments; they count this once.
         Cas = "cas",
         /// Read every sensor and every source, and say what is not as in an empty machine.
         Dump = "dump",
@@ -57,17 +57,21 @@ word_enum! {
 }
 
 impl Order {
-    /// Whether something has to follow its word.
-    const fn has_argument(self) -> bool {
-        matches!(self, Self::Policy | Self::Set | Self::Route | Self::Watchdog | Self::Check)
+    /// Whether it takes something that follows its word, or nothing.
+    const fn takes(self, argument: &str) -> bool {
+        match self {
+            Self::Policy | Self::Set | Self::Route | Self::Watchdog | Self::Check => !argument.is_empty(),
+            Self::Cas => true,
+            _ => argument.is_empty(),
+        }
     }
 }
 
 /// An order, and what follows its word.
 pub type Said = (Order, String);
 
-/// The longest line that is taken from the host; what is longer is cut.
-const LINE: usize = 128;
+/// The longest line that is taken from the host; what is longer is cut. The longest option vector fits.
+const LINE: usize = 1024;
 /// How long the terminal is left alone between two looks: a half millisecond.
 const LOOKS_PER_SECOND: u64 = 2000;
 
@@ -138,7 +142,7 @@ pub fn hear<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[
     loop {
         let line = typed.line(machine)?;
         let (word, argument) = line.split_once(' ').unwrap_or((&line, ""));
-        let fits = |order: &&Order| order.word() == word && order.has_argument() != argument.is_empty();
+        let fits = |order: &&Order| order.word() == word && order.takes(argument);
         match known.iter().find(fits) {
             Some(order) => {
                 journal::say(machine, &Record::Order { line: line.as_str().into() });
@@ -206,11 +210,16 @@ mod tests {
 
     #[test]
     fn it_waits_for_an_order_and_names_what_is_none() {
-        let typed = b"\r\njump\ndump now\ndump\npolicy\npolicy refuse,pci:late:9\ngo\n".to_vec();
+        let typed =
+            b"\r\njump\ndump now\ncas form=odd\ncas\ndump\npolicy\npolicy refuse,pci:late:9\ngo\n".to_vec();
         let mut typist = Typist { typed, shown: String::new(), pauses: 0 };
         let mut kept = Typed::default();
         let none = String::new();
-        assert_eq!(order(&mut typist, &mut kept, &[Order::Dump, Order::Go]), (Order::Dump, none.clone()));
+        let some = [Order::Cas, Order::Dump, Order::Go];
+        assert_eq!(order(&mut typist, &mut kept, &some), (Order::Cas, "form=odd".into()));
+        for wanted in [Order::Cas, Order::Dump] {
+            assert_eq!(order(&mut typist, &mut kept, &some), (wanted, none.clone()));
+        }
         let policy = (Order::Policy, "refuse,pci:late:9".into());
         assert_eq!(order(&mut typist, &mut kept, Order::ALL), policy);
         assert_eq!(order(&mut typist, &mut kept, &[Order::Go]), (Order::Go, none));

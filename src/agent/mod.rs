@@ -1,7 +1,8 @@
 //! The guest's life: what it does when, and what it says about it.
 //!
 //! [`guest`] is the guest itself. Each chapter of its life is a file with methods of it, in the order in which
-//! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`], [`handover`], `lives`, `restart`, [`connectors`] with [`using`], [`listening`] with
+//! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`] with [`reconciling`], [`handover`], `lives`, `restart`,
+//! [`connectors`] with [`using`], [`listening`] with
 //! [`events`], [`ending`]. The rest is what the chapters stand on.
 
 pub mod aiming;
@@ -22,6 +23,7 @@ pub mod negotiation;
 pub mod numa;
 pub mod numbered;
 pub mod orders;
+pub mod reconciling;
 pub mod resources;
 mod restart;
 pub mod station;

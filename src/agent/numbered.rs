@@ -11,7 +11,8 @@ use super::journal;
 use super::station::Holds;
 use crate::log::Record;
 use crate::machine::{
-    Arg, ClientInterface, Clock, EventQueues, Hypervisor, Io, IoError, LowMemory, Machine, Rtas, ServiceError,
+    Arg, ClientInterface, Clock, EventQueues, Hypervisor, Io, IoError, LowMemory, Machine, Negotiator, Rtas,
+    ServiceError,
 };
 use crate::papr::hcall::{Hcall, Reply};
 use crate::papr::pci::Width;
@@ -154,6 +155,17 @@ impl<M: Machine> ClientInterface for Numbered<M> {
     fn service(&mut self, name: &CStr, args: &mut [Arg<'_>], rets: &mut [u32]) -> Result<(), ServiceError> {
         self.number();
         self.machine.service(name, args, rets)
+    }
+}
+
+impl<M: Machine> Negotiator for Numbered<M> {
+    fn h_cas(&mut self, vectors: Arg<'_>, tree: &mut [u8]) -> ReturnCode {
+        self.number();
+        self.machine.h_cas(vectors, tree)
+    }
+
+    fn put(&mut self, at: u32, bytes: &[u8]) -> bool {
+        self.machine.put(at, bytes)
     }
 }
 

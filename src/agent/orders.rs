@@ -2,7 +2,6 @@
 
 use super::guest::{Chapter, Guest};
 use super::hold::{Order, Said};
-use super::trees::When;
 use crate::hotplug::policy::Rules;
 use crate::log::{Record, Severity};
 use crate::machine::{Hypervisor, Machine};
@@ -33,10 +32,8 @@ impl<M: Machine> Guest<M> {
     /// Does what an order says, where that can be done.
     pub(super) fn consider(&mut self, (order, argument): Said) {
         let early = !self.rtas_up && !ANY_TIME.contains(&order);
-        let late = self.rtas_up && order == Order::Cas;
-        if early || late {
-            let detail = if early { "RTAS is not up yet" } else { "the firmware may be gone" };
-            self.problem(Severity::Minor, "order", format!("{order}: {detail}"));
+        if early {
+            self.problem(Severity::Minor, "order", format!("{order}: RTAS is not up yet"));
         } else {
             // A failure has been told.
             let _ = self.obey(order, &argument);
@@ -73,7 +70,7 @@ impl<M: Machine> Guest<M> {
             }
             Order::Reset => {
                 if !self.rtas_up {
-                    self.instantiate_rtas()?;
+                    self.use_rtas()?;
                 }
                 let answer = self.rtas().system_reboot();
                 self.refused("system-reboot", answer);
@@ -92,10 +89,7 @@ impl<M: Machine> Guest<M> {
                 Ok(())
             }
             Order::Panic => panic!("the host said so"),
-            Order::Cas => {
-                self.negotiate()?;
-                self.read_the_tree(When::AfterCas)
-            }
+            Order::Cas => self.negotiate_as_told(argument),
             Order::Dump => self.dump(),
             Order::Route => {
                 self.redirect(argument);

@@ -21,7 +21,7 @@ impl<M: Machine> Guest<M> {
     /// Ends this life and begins another without a reset. Returns where that cannot be; the guest goes on then, as far as
     /// it has not given up already.
     pub(super) fn restart(&mut self) -> Chapter {
-        let (at_rest, tree) = (self.life.station == Some(Station::Idle), self.kept.take());
+        let (at_rest, tree) = (self.life.station == Some(Station::Idle), self.before.take());
         let Some(tree) = tree.filter(|_| at_rest) else {
             self.problem(
                 Severity::Minor,
@@ -65,8 +65,8 @@ impl<M: Machine> Guest<M> {
         let tick_rate = u32::try_from(self.machine.tick_rate()).unwrap_or(0);
         self.say_boot("none", tick_rate);
         self.find_what_survived();
-        let kept =
-            FlatTree::kept(legacy.tree).map_err(|problem| self.fatal("device tree", problem.to_string()))?;
+        let kept = FlatTree::given(&legacy.tree)
+            .map_err(|problem| self.fatal("device tree", problem.to_string()))?;
         let tree = kept.tree().map_err(|problem| self.fatal("device tree", problem.to_string()))?;
         self.take_arguments(tree.bootargs().unwrap_or_default());
         self.say(&Record::Tree {
@@ -75,12 +75,12 @@ impl<M: Machine> Guest<M> {
             properties: kept.properties,
             bytes: kept.bytes().len() as u32,
         });
-        self.know_the_platform(&tree);
+        self.know_the_platform(&tree)?;
         self.machine.bare().set_server(self.facts.boot_server);
         self.reach(Station::TreeRead);
-        self.kept = Some(kept);
+        self.before = Some(kept);
         self.share_out(&legacy.note);
-        self.rtas_up = true;
+        (self.rtas_ready, self.rtas_up) = (true, true);
         self.tell_the_tokens();
         self.reach(Station::RtasUp);
         Ok(true)

@@ -8,7 +8,6 @@ use super::facts::Facts;
 use super::guest::{Chapter, Guest};
 use super::interrupts::Controller;
 use super::station::Station;
-use crate::hotplug::inventory::Inventory;
 use crate::log::{Bytes, Record, Severity, Text};
 use crate::machine::Machine;
 use crate::openfirmware::diff::diff;
@@ -60,7 +59,7 @@ impl<M: Machine> Guest<M> {
             }
             When::AfterCas => {
                 self.say_difference(&tree);
-                self.live_by(&tree, facts, problems);
+                self.live_by(&tree, facts, problems)?;
                 // CAS can be repeated.
                 self.before = Some(flat);
                 self.reach(Station::TreeRead);
@@ -70,31 +69,45 @@ impl<M: Machine> Guest<M> {
     }
 
     /// The same of a tree that was kept.
-    pub(super) fn know_the_platform(&mut self, tree: &Tree<'_>) {
+    pub(super) fn know_the_platform(&mut self, tree: &Tree<'_>) -> Chapter {
         let mut problems = Vec::new();
         let facts = Facts::read(tree, &mut problems);
-        self.live_by(tree, facts, problems);
+        self.live_by(tree, facts, problems)
     }
 
-    fn live_by(&mut self, tree: &Tree<'_>, facts: Facts, mut problems: Vec<Problem>) {
+    fn live_by(&mut self, tree: &Tree<'_>, facts: Facts, mut problems: Vec<Problem>) -> Chapter {
         self.tokens = Tokens::read(|call| tree.rtas_token(call));
+        let settled = self.has_settled();
         self.know_connectors(tree, &mut problems);
-        let by_call = self.arguments.xive == Sources::Calls;
-        self.controller = Controller::new(&facts.controller, facts.boot_server, by_call);
-        self.facts = facts;
+        let mut known = core::mem::replace(&mut self.facts, facts);
+        if self.facts.platform_support.is_empty() {
+            // The tree that the hypervisor hands out may lack it, as it lacks what the firmware adds.
+            self.facts.platform_support = core::mem::take(&mut known.platform_support);
+        }
+        let same_controller = settled && self.facts.controller == known.controller;
+        if !same_controller {
+            let by_call = self.arguments.xive == Sources::Calls;
+            self.controller = Controller::new(&self.facts.controller, self.facts.boot_server, by_call);
+        }
         self.say(&self.facts.affinity.record());
         // What is wrong before CAS is wrong after it, and said once.
         self.tell_problems(&problems);
+        if settled { self.reconcile(known, same_controller) } else { Ok(()) }
     }
 
     fn flatten(&mut self, when: When) -> Chapter<FlatTree> {
         // Where nobody says, the heap is the limit.
         let limit =
             self.arguments.tree_max.map_or(usize::MAX, |max| usize::try_from(max).unwrap_or(usize::MAX));
-        self.open_firmware("device tree");
-        let flat = flatten(&mut self.machine, limit);
-        self.close_firmware("device tree");
-        let flat = flat.map_err(|problem| self.fatal("device tree", problem.to_string()))?;
+        let flat = match self.given.take() {
+            Some(given) => given,
+            None => {
+                self.open_firmware("device tree");
+                let flat = flatten(&mut self.machine, limit);
+                self.close_firmware("device tree");
+                flat.map_err(|problem| self.fatal("device tree", problem.to_string()))?
+            }
+        };
         self.say(&Record::Tree {
             when: when.word().into(),
             nodes: flat.nodes,
@@ -131,11 +144,15 @@ impl<M: Machine> Guest<M> {
     }
 
     fn know_connectors(&mut self, tree: &Tree<'_>, problems: &mut Vec<Problem>) {
-        self.inventory = Inventory::new();
+        let settled = self.has_settled();
+        let known = core::mem::take(&mut self.inventory);
         let listed = tree.connectors(problems);
         let entries = listed.iter().map(|listed| (listed.index, listed.name.as_str(), listed.kind));
         for double in self.inventory.extend(entries) {
             self.problem(Severity::Major, "ibm,drc-indexes", format!("{} is there twice", double.index));
+        }
+        if settled {
+            self.inventory.keep_held(&known);
         }
     }
 

@@ -114,6 +114,18 @@ impl Inventory {
         })
     }
 
+    /// What the guest has, it has: takes over the connectors that are held in `before`, also those that are not here. Of memory
+    /// blocks it takes all over when none are here: a tree without them says nothing about them.
+    pub fn keep_held(&mut self, before: &Self) {
+        let is_silent = !self.0.values().any(|connector| connector.kind == DrcKind::LMB);
+        for (index, connector) in &before.0 {
+            if connector.held.is_some() || is_silent && connector.kind == DrcKind::LMB {
+                let kept = self.0.entry(*index).or_insert_with(|| connector.clone());
+                (kept.state, kept.held) = (connector.state, connector.held);
+            }
+        }
+    }
+
     /// Keeps what became of a request.
     pub fn conclude(&mut self, index: DrcIndex, request: Request, learned: Learned, end: &Conclusion) {
         let Some(connector) = self.0.get_mut(&index) else { return };
@@ -199,6 +211,23 @@ mod tests {
         assert_eq!(inventory.by_name("C8"), None);
         let states: Vec<_> = inventory.iter().map(|(_, connector)| connector.state).collect();
         assert_eq!(states, [State::PowerOn, State::Unusable]);
+    }
+
+    #[test]
+    fn what_is_held_outlives_another_tree() {
+        let (other, slot) = (DrcIndex(0x8000_0005), DrcIndex(0x4000_0008));
+        let mut before = lmbs(2);
+        before.insert(slot, "C8", DrcKind::PCI).expect("new");
+        assert!(before.hold(LMB, Learned::Event));
+        // A tree that has blocks, but not the other one, and one that has none.
+        let (mut telling, mut silent) = (lmbs(1), Inventory::new());
+        telling.keep_held(&before);
+        silent.keep_held(&before);
+        for after in [&telling, &silent] {
+            assert_eq!(after.get(LMB), before.get(LMB));
+            assert_eq!(after.get(slot), None, "it is not held");
+        }
+        assert_eq!((telling.get(other), silent.get(other)), (None, before.get(other)));
     }
 
     #[test]

@@ -209,6 +209,10 @@ records! {
         pvr: Text<'a>,
         /// The option vectors, each with its length byte, from vector 1.
         vectors: Bytes<'a>,
+        /// How CAS is called: `method`, `hcall`, or `hcall:` and the bytes for the tree.
+        by: Text<'a>,
+        /// How the argument is laid out: `sound`, or a way that the specification does not have.
+        form: Text<'a>,
     }
     /// What `ibm,client-architecture-support` answered.
     CasAnswer = "cas-answer" {

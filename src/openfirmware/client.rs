@@ -263,16 +263,16 @@ impl CasAnswer {
     }
 }
 
-/// Negotiates: `root` is the instance of `/`, `vectors` the processor list followed by the option vectors.
+/// Negotiates: `root` is the instance of `/`, `vectors` where the processor list is, followed by the option vectors.
 ///
 /// Afterwards every handle is to be looked up again.
 ///
 /// Ref: LoPAR B.6.2.3 (ibm,client-architecture-support)
-pub fn client_architecture_support<M>(machine: &mut M, root: Ihandle, vectors: &[u8]) -> Answer<CasAnswer>
+pub fn client_architecture_support<M>(machine: &mut M, root: Ihandle, vectors: Arg<'_>) -> Answer<CasAnswer>
 where
     M: ClientInterface + ?Sized,
 {
-    let args = &mut [Arg::Str(c"ibm,client-architecture-support"), Arg::Cell(root.0), Arg::In(vectors)];
+    let args = &mut [Arg::Str(c"ibm,client-architecture-support"), Arg::Cell(root.0), vectors];
     let [catch, result] = call(machine, c"call-method", args)?;
     Ok(CasAnswer { catch: signed(catch), result: signed(result) })
 }
@@ -304,6 +304,15 @@ pub fn claim<M: ClientInterface + ?Sized>(machine: &mut M, size: u32, align: u32
     let [base] = call(machine, c"claim", args)?;
     // Address 0 is the firmware's own, so nobody hands it out.
     Ok((base != NO && base != 0).then_some(base))
+}
+
+/// Claims `size` bytes of real memory at exactly `base`; whether they were free.
+///
+/// Ref: IEEE 1275 6.3.2.4 (claim)
+pub fn claim_at<M: ClientInterface + ?Sized>(machine: &mut M, base: u32, size: u32) -> Answer<bool> {
+    const EXACTLY: u32 = 0;
+    let [given] = call(machine, c"claim", &mut [Arg::Cell(base), Arg::Cell(size), Arg::Cell(EXACTLY)])?;
+    Ok(given == base)
 }
 
 /// Ends the firmware's own activities. SLOF is gone afterwards.

@@ -45,23 +45,30 @@ pub struct FlatTree {
 }
 
 impl FlatTree {
-    /// A tree that was flattened earlier; what was wrong with it has been told.
-    ///
-    /// # Errors
-    /// When it is not well-formed.
-    pub fn kept(bytes: Vec<u8>) -> Result<Self, Malformed> {
-        let (nodes, properties) = {
-            let tree = Tree::new(&bytes)?;
-            let nodes = tree.nodes();
-            let properties = nodes.iter().map(|node| node.properties().count() as u32).sum();
-            (nodes.len() as u32, properties)
-        };
-        Ok(Self { bytes, nodes, properties, problems: Vec::new() })
-    }
-
     /// The flattened tree, for a keeper.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
+    }
+
+    /// A flattened tree that somebody else has made; what follows it is left out.
+    ///
+    /// # Errors
+    /// When it is not well-formed.
+    pub fn given(bytes: &[u8]) -> Result<Self, Malformed> {
+        let tree = Tree::new(bytes)?;
+        let nodes = tree.nodes();
+        let properties = nodes.iter().map(|node| node.properties().count()).sum::<usize>();
+        let [nodes, properties] =
+            [nodes.len(), properties].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+        // The second word of the header is the size; the tree was found well-formed, so that it fits.
+        let size = bytes.get(4..8).and_then(|size| size.try_into().ok()).map_or(0, u32::from_be_bytes);
+        let len = usize::try_from(size).unwrap_or(usize::MAX).min(bytes.len());
+        Ok(Self {
+            bytes: bytes.get(..len).unwrap_or(bytes).to_vec(),
+            nodes,
+            properties,
+            problems: Vec::new(),
+        })
     }
 
     /// The flattened tree.

@@ -36,6 +36,14 @@ pub const H_LOGICAL_CI_LOAD: u64 = 0x3c;
 ///
 /// Ref: QEMU hw/ppc/spapr_hcall.c (h_logical_store)
 pub const H_LOGICAL_CI_STORE: u64 = 0x40;
+/// `KVMPPC_H_CAS`: vectors, buffer, bytes of the buffer. Never an [`Hcall`]: see [`crate::machine::Negotiator`].
+///
+/// Ref: QEMU include/hw/ppc/spapr.h
+pub const H_CAS: u64 = 0xf002;
+/// Bytes in front of the tree that [`H_CAS`] hands out: a version, in the byte order of QEMU's host.
+///
+/// Ref: QEMU hw/ppc/spapr_hcall.c (h_client_architecture_support)
+pub const CAS_HEADER: usize = 4;
 /// `H_GET_TERM_CHAR`. Ref: LoPAR 16.4.1
 const H_GET_TERM_CHAR: u64 = 0x54;
 /// `H_PUT_TERM_CHAR`. Ref: LoPAR 16.4.2

@@ -1,10 +1,10 @@
 //! The table of boot arguments: for each its form, its help and its reader.
 
-use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Sources, Task, Then, Until};
+use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Sources, Task, Then, Until, Way};
 use crate::agent::station::{Holds, Station};
 use crate::hotplug::policy::Rules;
 use crate::log::Field;
-use crate::papr::option_vectors::{OptionVector, Override, parse_list};
+use crate::papr::option_vectors::{Form, OptionVector, Override, parse_list};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -43,6 +43,9 @@ const fn value(
 ) -> Key {
     Key { key, form, meaning, take: Take::Value(take) }
 }
+
+/// The keys that are about CAS: the order of its name takes them, too.
+pub(super) const CAS: &[&str] = &["pvr", "ov1", "ov2", "ov3", "ov4", "ov5", "ov6", "cas", "form"];
 
 /// All keys, in the order of the help.
 pub(super) const KEYS: &[Key] = &[
@@ -113,6 +116,18 @@ pub(super) const KEYS: &[Key] = &[
         "ov6=linux|aix|ibmi|none|absent|<hex>|+<option>,-<option>",
         "option vector 6: the operating system; default linux",
         |to, text| vector(to, OptionVector::Ov6, text),
+    ),
+    value(
+        "cas",
+        "cas=method|hcall[:<bytes>]",
+        "calls CAS by the firmware's method (default), or by the hypervisor call behind it, with that much room for the tree",
+        |to, text| put(&mut to.cas, Way::parse(text)),
+    ),
+    value(
+        "form",
+        "form=<form>",
+        "lays the argument of CAS out wrongly, or at an odd place, as count-high or at-end; a wrong name lists the forms",
+        |to, text| put(&mut to.form, choice(Form::ALL, text)),
     ),
     value(
         "memtest",

@@ -6,11 +6,14 @@
 //! that stops over a typing error would look like a broken hypervisor.
 
 mod keys;
+mod way;
+
+pub use way::Way;
 
 use super::station::{Holds, Station};
 use crate::hotplug::policy::Rules;
 use crate::machine::Crash as CrashKind;
-use crate::papr::option_vectors::Overrides;
+use crate::papr::option_vectors::{Form, Overrides};
 use crate::word_enum;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -136,6 +139,10 @@ pub struct Arguments {
     pub crash: Option<Crash>,
     /// What to change about the argument of CAS.
     pub overrides: Overrides,
+    /// How to lay the argument of CAS out.
+    pub form: Form,
+    /// How to call CAS.
+    pub cas: Way,
     /// What to live for.
     pub task: Task,
     /// How densely to test memory.
@@ -163,6 +170,8 @@ impl Default for Arguments {
             until: Until::Shutdown,
             crash: None,
             overrides: Overrides::default(),
+            form: Form::Sound,
+            cas: Way::Method,
             task: Task::Hotplug,
             memtest: MemTest::Small,
             policy: Rules::default(),
@@ -194,6 +203,25 @@ impl Arguments {
         });
         let malformed = malformed.collect();
         (arguments, malformed)
+    }
+
+    /// The same with some words about CAS in addition, those of the boot arguments.
+    ///
+    /// # Errors
+    /// When a word means nothing, or is not about CAS.
+    pub fn with_cas(&self, text: &str) -> Result<Self, Malformed> {
+        let mut arguments = self.clone();
+        for word in text.split_whitespace() {
+            let name = word.split('=').next().unwrap_or_default();
+            let known = keys::CAS.contains(&name);
+            let taken = if known {
+                arguments.take(word)
+            } else {
+                Err(format!("CAS has only: {}", keys::CAS.join(", ")))
+            };
+            taken.map_err(|problem| Malformed { word: word.to_string(), problem })?;
+        }
+        Ok(arguments)
     }
 
     /// Takes one word. Where it means nothing, nothing has changed.
@@ -241,7 +269,7 @@ impl Arguments {
 mod tests {
     use super::{Arguments, Crash, CrashKind, KEYS, Malformed, Manners, MemTest, Print, Then, Until};
     use crate::agent::station::Station;
-    use crate::papr::option_vectors::{OptionVector, Override, PvrEntry};
+    use crate::papr::option_vectors::{Form, OptionVector, Override, PvrEntry};
     use proptest::prelude::{Just, Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
     fn parse(text: &str) -> Arguments {
@@ -262,7 +290,7 @@ mod tests {
     #[test]
     fn the_keys_are_those_that_users_know_and_every_one_has_help() {
         let keys: Vec<_> = KEYS.iter().map(|key| key.key).collect();
-        let known = "help task hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 memtest policy pmem xive print tree-max heap";
+        let known = "help task hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 cas form memtest policy pmem xive print tree-max heap";
         assert_eq!(keys.join(" "), known);
         for key in keys {
             let mut lines = Arguments::help().filter(|(word, _)| word.split('=').next() == Some(key));
@@ -331,6 +359,24 @@ mod tests {
                 let wish = (other == which).then_some(&Override::Absent);
                 assert_eq!(arguments.overrides.vector(other), wish, "{which} {other}");
             }
+        }
+    }
+
+    #[test]
+    fn cas_alone_can_be_told_something_else_for_once() {
+        let before = parse("ov5=+xive pvr=power9 form=odd until=armed");
+        let after = before.with_cas("ov5=+form2 cas=hcall  form=sound").expect("well formed");
+        assert_eq!((after.cas, after.form), (super::Way::Hcall(2 << 20), Form::Sound));
+        assert_eq!(after.overrides, parse("ov5=+form2 pvr=power9").overrides);
+        assert_eq!(after.until, Until::Armed);
+        assert_eq!(before.with_cas(""), Ok(before.clone()));
+        for (text, word, says) in [
+            ("ov5=+xive then=idle", "then=idle", "CAS has only: pvr, ov1"),
+            ("form=round", "form=round", "none of: sound, no-end"),
+            ("cas", "cas", "needs a value"),
+        ] {
+            let Err(Malformed { word: named, problem }) = before.with_cas(text) else { panic!("{text}") };
+            assert!(named == word && problem.contains(says), "{text}: {named}: {problem}");
         }
     }
 

@@ -49,6 +49,7 @@ unsafe extern "Rust" {
     static __stack_low: u8;
     static __stack_top: u8;
     static _start: u8;
+    static __image_end: u8;
     /// The guest's life, in the binary that links this library.
     #[allow(improper_ctypes, reason = "both sides are Rust, compiled together")]
     safe fn paprika_life(machine: Powerpc64) -> !;
@@ -71,6 +72,11 @@ macro_rules! entry {
 /// Where the payload was loaded: the address of its first byte.
 pub(super) fn load_address() -> u64 {
     &raw const _start as u64
+}
+
+/// Where the payload is, its stack included.
+pub(super) fn image() -> core::ops::Range<u64> {
+    load_address()..&raw const __image_end as u64
 }
 
 /// r2 of the running code: the same for all of the payload.

@@ -39,7 +39,8 @@ fn address<T: ?Sized>(thing: *const T) -> u32 {
     thing.cast::<u8>() as u32
 }
 
-fn cell(arg: &mut Arg<'_>) -> u32 {
+/// What stands for an argument in its cell.
+pub(super) fn cell(arg: &mut Arg<'_>) -> u32 {
     match arg {
         Arg::Cell(cell) => *cell,
         Arg::Str(text) => address(text.as_ptr()),

@@ -108,6 +108,12 @@ pub(super) fn largest_piece() -> Option<(u64, u64)> {
     None
 }
 
+/// Where the heap is.
+pub(super) fn range() -> core::ops::Range<u64> {
+    let (heap, _) = &*ALLOCATOR.0.lock();
+    heap.bottom() as u64..heap.top() as u64
+}
+
 /// How full the heap is.
 pub(super) fn usage() -> HeapUse {
     let (heap, high_water) = &*ALLOCATOR.0.lock();

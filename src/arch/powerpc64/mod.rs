@@ -15,6 +15,7 @@
 //! | `heap` | the allocator | |
 //! | `stack` | bounds of stacks | |
 //! | `memory` | trying memory that was plugged | |
+//! | `negotiator` | negotiating without the firmware, and from odd places | |
 //! | `processors` | starting and stopping other threads | `boot/secondary.S` |
 //! | `restart` | the payload's entry once more, without a reset | |
 //! | `queues` | memory that the interrupt controller writes to | |
@@ -38,6 +39,7 @@ mod io;
 mod low_memory;
 mod memory;
 mod msr;
+mod negotiator;
 mod panic;
 mod platform;
 mod processors;

@@ -115,15 +115,21 @@ fn a_negotiation_is_granted_or_refused_in_either_way() {
     each(|machine, dialect| {
         let root = open(machine, c"/").expect("served").expect("opened");
         machine.cas_status = -4;
-        let refused = client_architecture_support(machine, root, &[1, 2, 3]).expect("served");
+        let refused = client_architecture_support(machine, root, Arg::In(&[1, 2, 3])).expect("served");
         assert!(!refused.granted(), "{dialect:?}");
         assert_eq!(machine.asked, [1, 2, 3]);
         let says = if dialect == Dialect::Slof { (0, -1) } else { (-4, 0) };
         assert_eq!((refused.catch.0, refused.result.0), says);
         machine.cas_status = 0;
-        assert!(client_architecture_support(machine, root, &[]).expect("served").granted(), "{dialect:?}");
+        assert!(
+            client_architecture_support(machine, root, Arg::In(&[])).expect("served").granted(),
+            "{dialect:?}"
+        );
         let other = open(machine, c"/chosen").expect("served").expect("opened");
-        assert!(!client_architecture_support(machine, other, &[]).expect("served").granted(), "{dialect:?}");
+        assert!(
+            !client_architecture_support(machine, other, Arg::In(&[])).expect("served").granted(),
+            "{dialect:?}"
+        );
     });
 }
 
@@ -133,7 +139,7 @@ fn after_a_negotiation_vof_knows_no_handle_of_before() {
         machine.after_cas = Some(tree("qemu-7.2-vof-after-cas").to_vec());
         let before = chosen(machine);
         let root = open(machine, c"/").expect("served").expect("opened");
-        assert!(client_architecture_support(machine, root, &[]).expect("served").granted());
+        assert!(client_architecture_support(machine, root, Arg::In(&[])).expect("served").granted());
         assert!(matches!(finddevice(machine, c"/ibm,dynamic-reconfiguration-memory"), Ok(Some(_))));
         assert_eq!(chosen(machine) == before, dialect == Dialect::Slof, "{dialect:?}");
         assert_eq!(

@@ -82,7 +82,7 @@ fn pointing_at(path: &str) -> [FlatTree; 2] {
     let before = flatten(&mut firmware, 1 << 20).expect("a tree");
     firmware.after_cas = Some(before.bytes().to_vec());
     let root = client::open(&mut firmware, c"/").expect("served").expect("opened");
-    client::client_architecture_support(&mut firmware, root, &[]).expect("served");
+    client::client_architecture_support(&mut firmware, root, crate::machine::Arg::In(&[])).expect("served");
     [before, flatten(&mut firmware, 1 << 20).expect("a tree")]
 }
 

@@ -1,6 +1,6 @@
 //! Flattening against the fake firmware: what is served comes out, and what never ends is ended.
 
-use super::{Cause, FlattenError, MAX_DEPTH, MAX_NODES, MAX_PROPERTIES, flatten};
+use super::{Cause, FlatTree, FlattenError, MAX_DEPTH, MAX_NODES, MAX_PROPERTIES, flatten};
 use crate::machine::ServiceError;
 use crate::openfirmware::captured::{TREES, tree};
 use crate::openfirmware::client::{ClientError, NAME_MAX};
@@ -24,6 +24,17 @@ fn contents(bytes: &[u8]) -> Vec<Content<'_>> {
 
 fn firmware(dialect: Dialect) -> Firmware {
     Firmware::new(dialect, tree("qemu-7.2-vof-before-cas"))
+}
+
+#[test]
+fn a_tree_that_was_given_is_taken_as_it_is_and_cut_behind_its_end() {
+    for (name, bytes) in TREES {
+        let longer = [*bytes, &[7; 9][..]].concat();
+        let flat = FlatTree::given(&longer).expect(name);
+        assert_eq!((flat.bytes().len(), contents(flat.bytes())), (bytes.len(), contents(bytes)), "{name}");
+        assert_eq!(flat.nodes as usize, contents(bytes).len(), "{name}");
+    }
+    assert!(FlatTree::given(&[0; 64]).is_err());
 }
 
 #[test]

@@ -12,12 +12,14 @@
 
 mod bits;
 mod defaults;
+mod forms;
 mod options;
 mod overrides;
 mod pvr;
 
 pub use bits::{BadLength, BadProperty, BitVector, LENGTHS};
 pub use defaults::Defaults;
+pub use forms::{Block, Form, Place};
 pub use options::{Negotiated, OptionVector, VectorOption, compare};
 pub use overrides::{Misfit, Override, Overrides};
 pub use pvr::{PvrEntry, parse_list};
@@ -67,13 +69,30 @@ impl OptionVectors {
     /// The block as the firmware reads it: `{mask, value}` pairs of cells up to one that ends the list, the number of
     /// vectors less one, then each vector as [`OptionVectors::encode_vectors`] has it.
     pub fn encode(&self) -> Vec<u8> {
+        let mut block = self.encode_list();
+        block.extend(self.encode_counted());
+        block
+    }
+
+    /// The list of processors with its end.
+    fn encode_list(&self) -> Vec<u8> {
         let ended = self.pvrs.last().is_some_and(|last| last.ends_list());
         let end = (!ended).then_some(PvrEntry::END);
-        let mut block: Vec<u8> = self.pvrs.iter().chain(&end).flat_map(|entry| entry.encode()).collect();
+        self.pvrs.iter().chain(&end).flat_map(|entry| entry.encode()).collect()
+    }
+
+    /// The vectors behind their number.
+    fn encode_counted(&self) -> Vec<u8> {
         // Six vectors at most, so that the count fits.
-        block.push(self.listed().len().saturating_sub(1) as u8);
-        block.extend(self.encode_vectors());
-        block
+        let mut bytes = alloc::vec![self.listed().len().saturating_sub(1) as u8];
+        bytes.extend(self.encode_vectors());
+        bytes
+    }
+
+    /// How many bytes the vectors before this one have together, with their lengths.
+    fn bytes_before(&self, which: OptionVector) -> usize {
+        let before = self.listed().iter().take(which as usize);
+        before.map(|vector| 1 + vector.as_ref().map_or(1, |vector| vector.bytes().len())).sum()
     }
 
     /// The vectors alone, from vector 1: of each its length less one in a byte, then its bytes.

@@ -88,8 +88,11 @@ impl PvrEntry {
         !self.mask & self.value != 0
     }
 
+    /// Bytes of one pair.
+    pub const BYTES: usize = 8;
+
     /// Two cells, the mask first.
-    pub fn encode(self) -> [u8; 8] {
+    pub fn encode(self) -> [u8; Self::BYTES] {
         ((u64::from(self.mask) << 32) | u64::from(self.value)).to_be_bytes()
     }
 

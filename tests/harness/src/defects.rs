@@ -40,6 +40,14 @@ pub enum Step {
     TargetGone,
     /// Letting the guest start a watchdog that there cannot be: they count from 1.
     WatchdogZero,
+    /// Negotiating what this QEMU calls invalid, or what this machine has not.
+    CasUnfit,
+    /// Negotiating an architecture level that is older than the machine's.
+    CasOlder,
+    /// Negotiating by the hypervisor call with little room for the tree.
+    CasRoom,
+    /// Negotiating by the hypervisor call under VOF, and then asking VOF for something.
+    CasThenOpen,
     /// Asking the guest to end.
     PowerDown,
 }
@@ -75,6 +83,10 @@ impl fmt::Display for Step {
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
             Self::TargetGone => "an interrupt is sent by XICS to a core that has gone",
             Self::WatchdogZero => "the guest starts watchdog 0",
+            Self::CasUnfit => "negotiating what is invalid or unavailable",
+            Self::CasOlder => "negotiating an older architecture level",
+            Self::CasRoom => "negotiating with little room for the tree",
+            Self::CasThenOpen => "asking VOF for something after `KVMPPC_H_CAS`",
             Self::PowerDown => "powering down",
         })
     }
@@ -176,6 +188,40 @@ pub const DEFECTS: &[Defect] = &[
         step: Step::WatchdogZero,
         certain: true,
         reason: "dies of SIGSEGV when a guest starts watchdog 0 by H_WATCHDOG: it writes before its list of watchdogs",
+    },
+    Defect {
+        id: "cas-unfit",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::CasUnfit,
+        certain: true,
+        reason: "ends itself, with status 1, when a guest negotiates an invalid or unavailable interrupt mode or translation, or \
+                 no resizing where that is required",
+    },
+    Defect {
+        id: "cas-older",
+        first: BACKPORT,
+        last: NEWEST,
+        step: Step::CasOlder,
+        certain: true,
+        reason: "aborts in spapr_dt_pa_features (`pa_size > 66`) when a guest on POWER10 negotiates 2.07",
+    },
+    Defect {
+        id: "h-cas-room",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::CasRoom,
+        certain: true,
+        reason: "ends itself, with status 1, when `KVMPPC_H_CAS` is called with too little room for the tree",
+    },
+    Defect {
+        id: "vof-h-cas",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::CasThenOpen,
+        certain: true,
+        reason: "aborts in vof_do_open (`inst->phandle`) when a guest under VOF opens something after `KVMPPC_H_CAS`, and ends itself \
+                 with status 1 when it claims memory",
     },
 ];
 

@@ -6,6 +6,8 @@
 mod answers;
 mod arguments;
 mod buffers;
+mod cas;
+mod cas_again;
 mod case;
 mod controllers;
 mod cores;
@@ -53,6 +55,8 @@ fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
         policies::cases(),
         transitions::cases(),
         vectors::cases(),
+        cas_again::cases(),
+        cas::cases(),
         endings::cases(),
         buffers::cases(),
         sources::cases(),

@@ -15,7 +15,7 @@ pub(super) const ALL: &[Question] = &[
     Question {
         number: 3,
         statement: "Option vector 6 is the flag that an OS has started",
-        shows: "CAS with vector 6 absent, none, AIX, Linux, IBM i, too short: does anything depend on it",
+        shows: "CAS with vector 6 absent, none, AIX, Linux, IBM i, unknown, too short, too long: does anything depend on it",
         races: &[],
         scripts: ALL_OV6,
         answer: vector6,

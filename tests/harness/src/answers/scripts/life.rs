@@ -26,8 +26,11 @@ const OV6_NONE: Script = life!("ov6-none", "ov6=none");
 const OV6_AIX: Script = life!("ov6-aix", "ov6=aix");
 const OV6_IBMI: Script = life!("ov6-ibmi", "ov6=ibmi");
 const OV6_SHORT: Script = life!("ov6-short", "ov6=00");
+const OV6_UNKNOWN: Script = life!("ov6-unknown", "ov6=0000ff");
+const OV6_LONG: Script = life!("ov6-long", "ov6=00000200000000000000000000000000");
 /// Every form of vector 6.
-pub const ALL_OV6: &[&Script] = &[&DEFAULT, &OV6_ABSENT, &OV6_NONE, &OV6_AIX, &OV6_IBMI, &OV6_SHORT];
+pub const ALL_OV6: &[&Script] =
+    &[&DEFAULT, &OV6_ABSENT, &OV6_NONE, &OV6_AIX, &OV6_IBMI, &OV6_SHORT, &OV6_UNKNOWN, &OV6_LONG];
 macro_rules! late {
     ($name:literal, $vectors:literal) => {
         Script {
