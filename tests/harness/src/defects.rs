@@ -44,6 +44,8 @@ pub enum Step {
     CasUnfit,
     /// Negotiating an architecture level that is older than the machine's.
     CasOlder,
+    /// Asking back a core while the guest's call of CAS is on its way.
+    UnplugCoreInCas,
     /// Negotiating by the hypervisor call with little room for the tree.
     CasRoom,
     /// Negotiating by the hypervisor call under VOF, and then asking VOF for something.
@@ -85,6 +87,7 @@ impl fmt::Display for Step {
             Self::WatchdogZero => "the guest starts watchdog 0",
             Self::CasUnfit => "negotiating what is invalid or unavailable",
             Self::CasOlder => "negotiating an older architecture level",
+            Self::UnplugCoreInCas => "unplugging a core while CAS is on its way",
             Self::CasRoom => "negotiating with little room for the tree",
             Self::CasThenOpen => "asking VOF for something after `KVMPPC_H_CAS`",
             Self::PowerDown => "powering down",
@@ -205,6 +208,14 @@ pub const DEFECTS: &[Defect] = &[
         step: Step::CasOlder,
         certain: true,
         reason: "aborts in spapr_dt_pa_features (`pa_size > 66`) when a guest on POWER10 negotiates 2.07",
+    },
+    Defect {
+        id: "core-in-cas",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::UnplugCoreInCas,
+        certain: false,
+        reason: "dies of SIGSEGV, at times, when a core is unplugged while the guest's call of CAS is on its way, under TCG",
     },
     Defect {
         id: "h-cas-room",

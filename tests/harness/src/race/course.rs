@@ -167,7 +167,11 @@ impl Course {
             Window::InsideCas => {
                 machine.start()?;
                 self.come_to(machine, BEFORE_CAS)?;
+                let from = machine.transcript().mark();
                 machine.order("cas")?;
+                // The last that the guest says of a new tree.
+                let read = |record: &Record<'_>| matches!(record, Record::Affinity { .. });
+                machine.wait_for_record("what CAS has changed", from, read)?;
                 self.act(machine, scenario)?;
                 machine.go()?;
                 self.come_to(machine, IDLE)?;

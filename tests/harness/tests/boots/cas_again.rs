@@ -7,7 +7,7 @@ use crate::seen::{all, content, identifiers, judged, negotiated, reach, sources}
 use anyhow::{Context, Result, ensure};
 use paprika::log::{Change, Learned, Outcome, Record, Request};
 use paprika::papr::drc::DrcIndex;
-use paprika_harness::defects::Step;
+use paprika_harness::defects::{Step, explaining};
 use paprika_harness::device::{self, Kind, LMB_BYTES};
 use paprika_harness::machine::Machine;
 use paprika_harness::qmp::QmpError;
@@ -15,6 +15,7 @@ use paprika_harness::scenario::{is_deletion, power_down};
 use paprika_harness::stop::Stop;
 use paprika_harness::transcript::Mark;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// The guest holds before its own CAS.
 const EARLY: &str = "hold=before-cas#1,handler-armed memtest=256m";
@@ -40,7 +41,42 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new("cas-late-after-firmware", LATE, late).under_slof(),
         Case::new("cas-hp-evt-switched", LATE, switched),
         Case::new("cas-zeros-unplug", LATE, zeros),
+        Case::new("cas-core-goes", "hold=before-cas#1", core_goes),
     ]
+}
+
+/// What the guest says it calls.
+const CALL: &str = "ibm,client-architecture-support";
+
+/// A core that no guest has started is asked back while CAS is on its way: QEMU stands, dies or hangs, as luck has it.
+fn core_goes(machine: &mut Machine) -> Result<()> {
+    const PATIENCE: Duration = Duration::from_secs(5);
+    let mut hangs = false;
+    let end = judged(machine, |run, machine| {
+        device::plug(machine, "core", Kind::Core)?;
+        machine.start()?;
+        machine.wait_for_hold("before-cas", Mark::default())?;
+        run.turn_to(Step::UnplugCoreInCas);
+        // The guest says that it calls; nobody waits for the answer.
+        let from = machine.transcript().mark();
+        machine.say("cas")?;
+        let calls = |record: &Record<'_>| matches!(record, Record::Firmware { why, .. } if why.0 == CALL);
+        machine.wait_for_record("that it calls CAS", from, calls)?;
+        device::unplug(machine, "core")?;
+        let answer = |record: &Record<'_>| matches!(record, Record::CasAnswer { .. });
+        let answered = |machine: &Machine| machine.transcript().says(from, answer).then_some(());
+        hangs = machine.wait_within(PATIENCE, "the answer of CAS", answered)?.is_none();
+        if hangs {
+            return Err(Stop::Broken("CAS does not come back".into()));
+        }
+        machine.go()?;
+        leave(run, machine)
+    });
+    match explaining(machine.version(), &[Step::UnplugCoreInCas]).filter(|_| hangs) {
+        Some(defect) => eprintln!("note: XFAIL: it hangs: known defect ({})", defect.id),
+        None => drop(end?),
+    }
+    Ok(())
 }
 
 /// How often the guest was told of each connector by a tree, and how often by an event.
