@@ -44,7 +44,7 @@ step payload "the payload is built" $make payload
 step unit "unit tests, and the rules of the repository" cargo test --no-fail-fast --workspace --exclude paprika-harness
 step harness "the host tool's own tests" cargo test --no-fail-fast --package paprika-harness --lib --bins --test cli
 step boots "boots in real QEMU" cargo test --package paprika-harness --test boots
-step races "races in real QEMU" cargo test --package paprika-harness --test races
+step races "races in real QEMU, each in one of them" env PAPRIKA_RACES=share cargo test --package paprika-harness --test races
 step format "format" $make lint-format
 step host "lints for the host" $make lint-host
 step target "lints for the target" $make lint-target

@@ -3,6 +3,7 @@
 mod answers;
 mod race;
 mod transitions;
+mod trial;
 
 use crate::boot;
 use crate::device::Family;

@@ -14,6 +14,7 @@
 //! | [`checks`], [`verdict`], [`defects`] | what must hold afterwards, and what it means when it does not |
 //! | [`render`] | all of it, for people |
 //! | [`race`] | `paprika race`: many short runs, each with a device at an exact place |
+//! | [`trials`] | stories of one boot that are more than a race |
 //! | [`answers`] | `paprika answers`: each question that there is, with what was measured |
 //! | [`transitions`] | `paprika transitions`: the connectors' state machine, measured and drawn |
 //! | [`boot`] | what `paprika boot` does |
@@ -49,4 +50,5 @@ pub mod timeline;
 pub mod trace;
 pub mod transcript;
 pub mod transitions;
+pub mod trials;
 pub mod verdict;

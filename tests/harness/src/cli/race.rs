@@ -13,7 +13,9 @@ use crate::race::report::Batch;
 use crate::race::window::Window;
 use crate::race::{Family, Scenario, report};
 use crate::render::{Colour, Show};
+use crate::trials;
 use clap::{Args, ValueEnum};
+use std::collections::BTreeSet;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +36,7 @@ pub struct RaceOptions {
     /// Only with these manners of the guest
     #[arg(long, value_name = "MANNER", value_delimiter = ',')]
     pub manner: Vec<Manner>,
-    /// Only the race of this name, with all that is said in it
+    /// Only the race or the trial of this name, with all that is said in it
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
     /// How QEMU is to treat what is plugged before the guest has negotiated
@@ -43,7 +45,7 @@ pub struct RaceOptions {
     /// Also under SLOF, those races in which it has a part
     #[arg(long)]
     pub with_slof: bool,
-    /// Names every race that there is, or those that are chosen by kind, window and action
+    /// Names every race and every trial that there is, or the races those that are chosen by kind, window and action
     #[arg(long)]
     pub list: bool,
     /// Tells the story of one: what happens, what a correct hypervisor does, which bugs it goes back to
@@ -86,14 +88,23 @@ it again and keeps the evidence. Several `--qemu` are compared: a line for each 
   paprika race --action plug                      one row for each kind
   paprika race cpu --manner remove-half           a guest that stops half way when it is asked for a core
   paprika race --only cpu/unplug/draining         one race, with everything that is said in it
+  paprika race --only check-lengths               a trial: a story of one boot that is more than a race
   paprika race --format tap --qemu ./build/qemu-system-ppc64
   paprika race --qemu qemu-system-ppc64 --qemu ./build/qemu-system-ppc64    two builds: what differs comes first";
 
 /// Does it; the exit status.
 pub(super) fn race(options: &RaceOptions) -> anyhow::Result<u8> {
     if options.list {
-        options.chosen().iter().for_each(|scenario| say!("{scenario}"));
+        let chosen = options.chosen();
+        chosen.iter().for_each(|scenario| say!("{scenario}"));
+        if chosen.len() == Scenario::all().len() {
+            let trials: BTreeSet<String> = trials::all().iter().map(|case| case.name().to_owned()).collect();
+            trials.iter().for_each(|name| say!("{name}"));
+        }
         return Ok(0);
+    }
+    if let Some(name) = options.only.as_ref().filter(|name| Scenario::named(name).is_none()) {
+        return super::trial::trial(name, options);
     }
     if let Some(name) = &options.explain {
         say!("{}", explained(named(name)?).trim_end());

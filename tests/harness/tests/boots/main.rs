@@ -4,66 +4,40 @@
 //! some. The QEMUs are those of [`matrix`]. A missing QEMU or a missing payload is a failure: silence is never success.
 
 mod answers;
-mod arguments;
-mod buffers;
-mod cas;
-mod cas_again;
-mod case;
-mod controllers;
-mod cores;
-mod endings;
-mod hands;
-mod kinds;
-mod lives;
 mod matrix;
-mod memory;
-mod pci;
-mod places;
-mod pmem;
-mod policies;
-mod resets;
-mod seen;
-mod sources;
-mod targets;
 mod terminal;
-mod tour;
-mod transitions;
-mod vectors;
 
-use case::Case;
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
+use matrix::Place;
 use paprika_harness::qemu::Qemu;
+use paprika_harness::qemu::command::Setup;
+use paprika_harness::trials::{self, Case, End};
 use std::path::Path;
+use std::time::Duration;
+
+/// How long a boot may take, with room for a busy machine.
+const LIMIT: Duration = Duration::from_secs(100);
 
 fn main() {
     matrix::run_trials(trials)
 }
 
-/// All trials of one QEMU, the longest first.
-fn trials(name: &str, qemu: &Qemu, payload: &Path) -> Vec<Trial> {
-    let cases = [
-        resets::cases(),
-        lives::cases(qemu),
-        kinds::cases(),
-        pci::cases(),
-        pmem::cases(),
-        memory::cases(),
-        places::cases(),
-        cores::cases(),
-        controllers::cases(),
-        targets::cases(),
-        policies::cases(),
-        transitions::cases(),
-        vectors::cases(),
-        cas_again::cases(),
-        cas::cases(),
-        endings::cases(),
-        buffers::cases(),
-        sources::cases(),
-        arguments::cases(),
-    ];
-    let trial = |case: Case| case.into_trial(name, qemu, payload);
-    let by_hand = terminal::trial(name, qemu, payload);
-    let answers = answers::trial(name, qemu, payload);
-    cases.into_iter().flatten().map(trial).chain([answers, by_hand]).collect()
+/// All trials of one QEMU.
+fn trials((version, qemu): (&str, &Qemu), payload: &Path, _: Place) -> Vec<Trial> {
+    let trial = |case: Case| trial(case, version, Setup::new(qemu.clone(), payload.to_owned()));
+    let by_hand = terminal::trial(version, qemu, payload);
+    let answers = answers::trial(version, qemu, payload);
+    trials::all().into_iter().map(trial).chain([answers, by_hand]).collect()
+}
+
+fn trial(case: Case, version: &str, setup: Setup) -> Trial {
+    let name = format!("{version}/{}/{}", case.firmware().word(), case.name());
+    Trial::test(name.clone(), move || match case.run(&setup, LIMIT, Box::new(|_| {})) {
+        End::Well => Ok(()),
+        End::Lacking(words) => {
+            eprintln!("SKIP: {words} [{name}]");
+            Ok(())
+        }
+        End::Wrong(problem) => Err(Failed::from(problem)),
+    })
 }

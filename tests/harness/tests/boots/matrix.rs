@@ -17,9 +17,20 @@ fn target() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
 }
 
+/// Which of the QEMUs one is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place {
+    /// Its place, counted from 0.
+    #[allow(dead_code, reason = "the boots run everything in each of them")]
+    pub(crate) at: usize,
+    /// How many there are.
+    #[allow(dead_code, reason = "the boots run everything in each of them")]
+    pub(crate) of: usize,
+}
+
 /// Runs the trials that `trials` makes of each QEMU. Where there is no QEMU or no payload all ends here, whatever was asked for:
 /// a trial that failed could be one that nobody has chosen, and silence is never success.
-pub(crate) fn run_trials(trials: impl Fn(&str, &Qemu, &Path) -> Vec<Trial>) -> ! {
+pub(crate) fn run_trials(trials: impl Fn((&str, &Qemu), &Path, Place) -> Vec<Trial>) -> ! {
     let arguments = Arguments::from_args();
     let (qemus, payload) = match (qemus(), payload()) {
         (Ok(qemus), Ok(payload)) => (qemus, payload),
@@ -30,7 +41,10 @@ pub(crate) fn run_trials(trials: impl Fn(&str, &Qemu, &Path) -> Vec<Trial>) -> !
             std::process::exit(101)
         }
     };
-    let all = qemus.iter().flat_map(|(name, qemu)| trials(name, qemu, &payload)).collect();
+    let of = qemus.len();
+    let trials =
+        |(at, (name, qemu)): (usize, &(String, Qemu))| trials((name, qemu), &payload, Place { at, of });
+    let all = qemus.iter().enumerate().flat_map(trials).collect();
     run(&arguments, all).exit()
 }
 

@@ -5,6 +5,7 @@ use paprika_harness::cli::{Cli, Command};
 use paprika_harness::defects::{DEFECTS, SLIPS, STICKY};
 use paprika_harness::qemu::Version;
 use paprika_harness::race::Scenario;
+use paprika_harness::trials;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,8 @@ fn every_command_is_understood_and_names_what_there_is() {
         let command = cli.unwrap_or_else(|error| panic!("{line}: {error}")).command;
         if let Command::Race(options) = command {
             for name in options.only.iter().chain(&options.explain) {
-                assert!(Scenario::named(name).is_some(), "{line}: there is no such race");
+                let exists = Scenario::named(name).is_some() || !trials::named(name).is_empty();
+                assert!(exists, "{line}: there is no such race, and no such trial");
             }
         }
     }
@@ -69,7 +71,7 @@ fn every_command_is_understood_and_names_what_there_is() {
 
 /// All sources of the trials that boot QEMU.
 fn trials() -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/boots");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/trials");
     let files: Vec<PathBuf> =
         fs::read_dir(folder).expect("a folder").flatten().map(|entry| entry.path()).collect();
     files.iter().map(|file| fs::read_to_string(file).expect("a text")).collect()

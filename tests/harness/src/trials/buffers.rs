@@ -3,17 +3,17 @@
 //! The guest holds with its handler armed and has not looked into its queue: what is there is the host's to arrange. Each
 //! event that a call brings is acted on when the guest goes on.
 
-use crate::case::Case;
-use crate::hands::{HOLD_ARMED, arm, leave};
-use crate::seen::{identifiers, judged};
+use crate::device::{self, Kind, LMB_BYTES};
+use crate::machine::Machine;
+use crate::qemu::command::Setup;
+use crate::scenario::Run;
+use crate::stop::Stop;
+use crate::trials::case::Case;
+use crate::trials::hands::{HOLD_ARMED, arm, leave};
+use crate::trials::seen::{identifiers, judged};
 use anyhow::{Result, ensure};
 use paprika::log::Record;
 use paprika::papr::status::Status;
-use paprika_harness::device::{self, Kind, LMB_BYTES};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::command::Setup;
-use paprika_harness::scenario::Run;
-use paprika_harness::stop::Stop;
 use serde_json::json;
 
 /// The classes that there are.
@@ -93,7 +93,7 @@ pub(crate) fn warn(machine: &mut Machine) -> Result<(), Stop> {
 
 /// The events' classes and actions, in the order in which they came.
 pub(crate) fn classes(machine: &Machine) -> Vec<String> {
-    crate::seen::all(machine, |record| match record {
+    crate::trials::seen::all(machine, |record| match record {
         Record::Event { class, .. } => Some(class.to_string()),
         _ => None,
     })
@@ -178,7 +178,7 @@ fn ends(machine: &mut Machine) -> Result<()> {
         good = checks(machine, each(&fits))?;
         poor = checks(machine, each(&part).into_iter().chain(each(&none)))?;
         // What QEMU left in the queue is taken in the ordinary way.
-        own = Some(crate::hands::poll(machine)?);
+        own = Some(crate::trials::hands::poll(machine)?);
         machine.go()?;
         leave(run, machine)
     })?;

@@ -1,15 +1,15 @@
 //! The five kinds of devices, and host bridges with what is behind them.
 
-use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, arm, leave, take};
-use crate::seen::{all, find, judged, negotiated, reach};
+use crate::defects::Step;
+use crate::device::{self, Family, Kind, VIRTIO};
+use crate::machine::Machine;
+use crate::scenario::{HOLDS, Run, power_down};
+use crate::stop::Stop;
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, HOLD_ARMED, arm, leave, take};
+use crate::trials::seen::{all, find, judged, negotiated, reach};
 use anyhow::{Result, ensure};
 use paprika::log::{Learned, Record, Request};
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Family, Kind, VIRTIO};
-use paprika_harness::machine::Machine;
-use paprika_harness::scenario::{HOLDS, Run, power_down};
-use paprika_harness::stop::Stop;
 use serde_json::json;
 use std::collections::BTreeSet;
 

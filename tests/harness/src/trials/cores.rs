@@ -1,19 +1,19 @@
 //! Cores at size: all that there can be, in any order and with gaps, with several threads, and the same one again.
 
-use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, arm, leave, take};
-use crate::memory::BEFORE_CAS;
-use crate::seen::{all, identifiers, judged, option, reach, sources};
+use crate::defects::Step;
+use crate::device::{self, Kind};
+use crate::machine::Machine;
+use crate::qemu::command::Setup;
+use crate::scenario::{HOLDS, Run, is_deletion};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, HOLD_ARMED, arm, leave, take};
+use crate::trials::memory::BEFORE_CAS;
+use crate::trials::seen::{all, identifiers, judged, option, reach, sources};
 use anyhow::{Result, ensure};
 use paprika::log::{Learned, Record, Request};
 use paprika::papr::drc::{DrcIndex, DrcKind};
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Kind};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::command::Setup;
-use paprika_harness::scenario::{HOLDS, Run, is_deletion};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::ops::Range;

@@ -1,10 +1,10 @@
 //! What is asked of CAS can be told to the guest; what it asked is in its log, and what it got.
 
-use crate::case::Case;
-use crate::seen::{content, find, negotiated};
+use crate::machine::Machine;
+use crate::trials::case::Case;
+use crate::trials::seen::{content, find, negotiated};
 use anyhow::{Result, ensure};
 use paprika::log::Record;
-use paprika_harness::machine::Machine;
 
 /// The forms of vector 6, and the bytes that the guest must hand to CAS; none where the vector must not be there.
 const OPERATING_SYSTEMS: [(&str, Option<&[u8]>); 7] = [
@@ -67,7 +67,7 @@ fn vector(machine: &mut Machine, number: usize, wanted: Option<&[u8]>, granted: 
         vectors.get(number - 1).copied() == wanted,
         "vector {number} is not {wanted:02x?}: {vectors:02x?}"
     );
-    let options = crate::seen::all(machine, |record| match record {
+    let options = crate::trials::seen::all(machine, |record| match record {
         Record::CasOption { name, granted, .. } if granted != 0 => Some(name.to_string()),
         _ => None,
     });

@@ -1,14 +1,14 @@
 //! What trials ask of what was seen: parsed records and QMP's events, never text.
 
+use crate::checks;
+use crate::machine::Machine;
+use crate::render::{Colour, report};
+use crate::scenario::{self, Run};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::verdict::{Finding, Verdict};
 use anyhow::{Result, anyhow, ensure};
 use paprika::log::{Record, Verdict as GuestVerdict};
-use paprika_harness::checks;
-use paprika_harness::machine::Machine;
-use paprika_harness::render::{Colour, report};
-use paprika_harness::scenario::{self, Run};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
-use paprika_harness::verdict::{Finding, Verdict};
 use std::collections::BTreeSet;
 
 /// The first record that `pick` picks something from, or an error that names it.
@@ -79,7 +79,7 @@ pub(crate) fn ends(machine: &mut Machine, wanted: GuestVerdict) -> Result<()> {
         _ => None,
     })?;
     ensure!(verdict == wanted, "the guest's verdict is {verdict}");
-    let by_guest = |event: &&paprika_harness::qmp::Event| {
+    let by_guest = |event: &&crate::qmp::Event| {
         event.name == "SHUTDOWN" && event.text("reason") == Some("guest-shutdown")
     };
     ensure!(machine.events().iter().any(|event| by_guest(&event)), "no SHUTDOWN by the guest");

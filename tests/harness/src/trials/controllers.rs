@@ -1,17 +1,17 @@
 //! Both interrupt controllers: which one CAS leaves in charge, and what becomes of an interrupt at each place of a life.
 
-use crate::case::Case;
-use crate::seen::{all, ends, find, judged, option, reach};
+use crate::defects::{Step, swaps_esb_loads};
+use crate::device::{Kind, LMB_BYTES};
+use crate::machine::Machine;
+use crate::race::settle::idles;
+use crate::scenario::{Run, power_down};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::case::Case;
+use crate::trials::seen::{all, ends, find, judged, option, reach};
 use anyhow::{Result, ensure};
 use paprika::log::{Hex, Learned, Record, Request, Severity, Verdict};
 use paprika::papr::drc::DrcKind;
-use paprika_harness::defects::{Step, swaps_esb_loads};
-use paprika_harness::device::{Kind, LMB_BYTES};
-use paprika_harness::machine::Machine;
-use paprika_harness::race::settle::idles;
-use paprika_harness::scenario::{Run, power_down};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 
 /// A way to come to a controller.
 #[derive(Clone, Copy)]
@@ -303,7 +303,7 @@ fn absent(machine: &mut Machine, wanted: &str) -> Result<()> {
 fn by_calls(machine: &mut Machine, _: Mode) -> Result<()> {
     machine.start()?;
     if !swaps_esb_loads(machine.version()) {
-        return crate::seen::content(machine);
+        return crate::trials::seen::content(machine);
     }
     ends(machine, Verdict::Fail)?;
     let problems = all(machine, |record| match record {

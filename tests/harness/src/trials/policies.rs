@@ -3,19 +3,19 @@
 //! One boot a kind: the guest is told how to behave by an order, a device comes and is asked for, and is then taken away in
 //! good manners. Where that cannot be, because the hypervisor still waits for the guest, a reset ends the lesson.
 
-use crate::case::Case;
-use crate::seen::{all, judged};
+use crate::defects::Step;
+use crate::device::{self, Family, Kind, LMB_BYTES};
+use crate::machine::Machine;
+use crate::qmp::QmpError;
+use crate::race::settle::idles;
+use crate::scenario::{Run, is_deletion, is_end, power_down};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::case::Case;
+use crate::trials::seen::{all, judged};
 use anyhow::{Result, ensure};
 use paprika::log::{Outcome, Record, Request};
 use paprika::papr::drc::DrcKind;
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Family, Kind, LMB_BYTES};
-use paprika_harness::machine::Machine;
-use paprika_harness::qmp::QmpError;
-use paprika_harness::race::settle::idles;
-use paprika_harness::scenario::{Run, is_deletion, is_end, power_down};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use std::time::Duration;
 
 /// A way to behave, and what is to come of it.

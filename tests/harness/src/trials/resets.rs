@@ -4,18 +4,18 @@
 //! several ways, and the next boot is held against the properties: it knows which boot it is and where the last one
 //! ended, nothing is left in the queue, what the tree gives reads cold-plugged and is used, and QEMU's lists agree.
 
-use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, arm, leave, poll};
-use crate::seen::{find, judged, reach};
-use crate::tour::{self, Act, Tour, Way};
+use crate::defects::Step;
+use crate::device::Kind::{self, Core, Dimm, Nvdimm, Pci, Phb};
+use crate::device::{Family, LMB_BYTES, VIRTIO};
+use crate::machine::Machine;
+use crate::qemu::command::Setup;
+use crate::scenario::power_down;
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, HOLD_ARMED, arm, leave, poll};
+use crate::trials::seen::{find, judged, reach};
+use crate::trials::tour::{self, Act, Tour, Way};
 use anyhow::{Result, ensure};
 use paprika::log::Record;
-use paprika_harness::defects::Step;
-use paprika_harness::device::Kind::{self, Core, Dimm, Nvdimm, Pci, Phb};
-use paprika_harness::device::{Family, LMB_BYTES, VIRTIO};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::command::Setup;
-use paprika_harness::scenario::power_down;
 use std::time::Duration;
 
 /// Stations that the guest comes by in each boot.

@@ -1,45 +1,36 @@
 //! Whole lives: devices come, are used, and go.
 
-use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, plugged_when_armed};
-use crate::seen::{all, find, judged, negotiated, option, reach};
-use anyhow::{Result, ensure};
+use crate::defects::Step;
+use crate::device::{Family, Kind, LMB_BYTES};
+use crate::machine::Machine;
+use crate::qemu::command::Setup;
+use crate::scenario::{HOLDS, power_down};
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, HOLD_ARMED, plugged_when_armed};
+use crate::trials::seen::{all, find, judged, negotiated, option, reach};
+use anyhow::{Context, Result, ensure};
 use paprika::log::{Learned, Record};
 use paprika::papr::drc::DrcKind;
-use paprika_harness::defects::Step;
-use paprika_harness::device::{Family, Kind, LMB_BYTES};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::Qemu;
-use paprika_harness::qemu::command::Setup;
-use paprika_harness::scenario::{HOLDS, power_down};
-use std::path::Path;
 
 /// CPUs that the payload must live on.
 const CPUS: [&str; 3] = ["power8", "power9", "power10"];
 
-pub(crate) fn cases(qemu: &Qemu) -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let mut cases = vec![
         Case::new("run", HOLDS, run),
         Case::new("256M", HOLDS, run).on(|setup| setup.memory = "256M".into()),
         Case::new("four-cpus", HOLDS, four_cpus).on(|setup| setup.cpus = "4,maxcpus=8".into()),
         Case::new("maxmem-1T", HOLDS, run).on(|setup| setup.memory = "512M,slots=8,maxmem=1T".into()),
-        Case::new("initrd", "until=armed", initrd).on(|setup| setup.initrd = Some(ramdisk())),
-        Case::new("initrd", "until=armed", initrd).under_slof().on(|setup| setup.initrd = Some(ramdisk())),
+        Case::new("initrd", "until=armed", initrd).on(with_ramdisk),
+        Case::new("initrd", "until=armed", initrd).under_slof().on(with_ramdisk),
         Case::new("four-blocks", HOLD_ARMED, four_blocks),
         Case::new("shutdown", HOLD_ARMED, shutdown),
         Case::new("without-hp-evt", format!("{HOLD_ARMED} ov5=-hp-evt"), without_hp_evt),
         Case::new("without-drmem-v2", format!("{HOLDS} ov5=-drmem-v2"), without_drmem_v2),
         Case::new("dimm-after-core", HOLD_ARMED, dimm_after_core),
     ];
-    let known = qemu.cpus().unwrap_or_default();
-    cases.extend(CPUS.into_iter().map(|cpu| {
-        let there = known.iter().any(|name| name == cpu);
-        let lives = move |machine: &mut Machine| {
-            ensure!(there, "`-cpu help` does not name {cpu}");
-            run(machine)
-        };
-        let on_it = move |setup: &mut Setup| setup.cpu = there.then(|| cpu.to_owned());
-        Case::new(format!("cpu-{cpu}"), HOLDS, lives).on(on_it)
+    cases.extend(CPUS.map(|cpu| {
+        Case::new(format!("cpu-{cpu}"), HOLDS, run).on(move |setup| setup.cpu = Some(cpu.to_owned()))
     }));
     cases
 }
@@ -86,19 +77,23 @@ fn four_cpus(machine: &mut Machine) -> Result<()> {
     Ok(())
 }
 
-/// Any file will do, and this one is there.
-fn ramdisk() -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml")
+/// Any file will do, and the payload is there.
+fn with_ramdisk(setup: &mut Setup) {
+    setup.initrd = Some(setup.payload.clone());
 }
 
 fn initrd(machine: &mut Machine) -> Result<()> {
     machine.start()?;
-    crate::seen::content(machine)?;
+    crate::trials::seen::content(machine)?;
     let (start, size) = find(machine, "who booted it", |record| match record {
         Record::Boot { initrd, initrd_size, .. } => Some((initrd.0, initrd_size)),
         _ => None,
     })?;
-    let real = std::fs::metadata(ramdisk())?.len();
+    let command = machine.command();
+    let path =
+        command.split_once("-initrd ").and_then(|(_, rest)| rest.split(' ').next()).unwrap_or_default();
+    let real =
+        std::fs::metadata(path.trim_matches('\'')).with_context(|| format!("the ramdisk `{path}`"))?.len();
     ensure!(start != 0 && size == real, "initrd at {start:#x} with {size} bytes of {real}");
     Ok(())
 }

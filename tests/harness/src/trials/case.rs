@@ -1,28 +1,41 @@
-//! One boot: how the machine is set up, and what is done with it.
+//! One trial: how the machine is set up, and what is done with it.
 
+use crate::machine::{Machine, Watcher};
+use crate::qemu::command::{Firmware, Setup};
 use anyhow::{Result, anyhow};
-use libtest_mimic::{Failed, Trial};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::Qemu;
-use paprika_harness::qemu::command::{Firmware, Setup};
-use std::path::Path;
+use std::fmt;
 use std::time::{Duration, Instant};
 
-/// How long a boot may take, with room for a busy machine.
-const LIMIT: Duration = Duration::from_secs(100);
 /// How many of the console's last lines a failure shows.
 const TAIL: usize = 25;
 
 /// What is done with a machine that was set up and has not started.
 type Play = Box<dyn FnOnce(&mut Machine) -> Result<()> + Send>;
 
-/// One boot.
-pub(crate) struct Case {
+/// One trial.
+pub struct Case {
     name: String,
     firmware: Firmware,
     arrange: Box<dyn FnOnce(&mut Setup) + Send>,
     play: Play,
     lacking: Option<&'static str>,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All of it was as it should be, or was met as a known defect, which has been told.
+    Well,
+    /// This QEMU lacks what the trial needs; its words.
+    Lacking(String),
+    /// Something was not as it should be.
+    Wrong(String),
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} under {}", self.name, self.firmware)
+    }
 }
 
 impl Case {
@@ -63,31 +76,33 @@ impl Case {
         }
     }
 
-    /// A trial that can be listed and run.
-    pub(crate) fn into_trial(self, version: &str, qemu: &Qemu, payload: &Path) -> Trial {
-        let firmware = self.firmware.to_string().to_lowercase();
-        let mut setup = Setup::new(qemu.clone(), payload.to_owned());
-        setup.firmware = self.firmware;
-        let name = format!("{version}/{firmware}/{}", self.name);
-        Trial::test(name.clone(), move || {
-            (self.arrange)(&mut setup);
-            let problem = match run(&setup, self.play) {
-                Ok(()) => return Ok(()),
-                Err(problem) => format!("{problem:#}"),
-            };
-            match self.lacking.and_then(|words| problem.lines().find(|line| line.contains(words))) {
-                Some(line) => {
-                    eprintln!("SKIP: {line} [{name}]");
-                    Ok(())
-                }
-                None => Err(Failed::from(problem)),
-            }
-        })
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The firmware that it is about.
+    pub const fn firmware(&self) -> Firmware {
+        self.firmware
+    }
+
+    /// Plays it on a machine of its own, with this QEMU and this payload; `watcher` sees it happen.
+    pub fn run(self, base: &Setup, limit: Duration, watcher: Watcher) -> End {
+        let mut setup = Setup { firmware: self.firmware, ..base.clone() };
+        (self.arrange)(&mut setup);
+        let problem = match run(&setup, limit, watcher, self.play) {
+            Ok(()) => return End::Well,
+            Err(problem) => format!("{problem:#}"),
+        };
+        match self.lacking.and_then(|words| problem.lines().find(|line| line.contains(words))) {
+            Some(line) => End::Lacking(line.to_owned()),
+            None => End::Wrong(problem),
+        }
     }
 }
 
-fn run(setup: &Setup, play: Play) -> Result<()> {
-    let mut machine = Machine::launch(setup, Instant::now() + LIMIT, Box::new(|_| {}))?;
+fn run(setup: &Setup, limit: Duration, watcher: Watcher, play: Play) -> Result<()> {
+    let mut machine = Machine::launch(setup, Instant::now() + limit, watcher)?;
     play(&mut machine).map_err(|problem| {
         let tail: Vec<&str> = machine.transcript().tail(TAIL).iter().map(|line| line.text.as_str()).collect();
         anyhow!(

@@ -1,15 +1,15 @@
 //! CAS in all its forms: again and again, with other vectors, laid out wrongly, beside a thread, refused, by the hypervisor call.
 
-use crate::case::Case;
-use crate::hands::leave;
-use crate::seen::{all, content, ends, judged, reach};
+use crate::defects::Step;
+use crate::machine::Machine;
+use crate::qtest::Qtest;
+use crate::stop::Stop;
+use crate::trials::case::Case;
+use crate::trials::hands::leave;
+use crate::trials::seen::{all, content, ends, judged, reach};
 use anyhow::{Context, Result, ensure};
 use paprika::log::{Change, Record, Verdict};
 use paprika::papr::option_vectors::{Form, OptionVector, VectorOption};
-use paprika_harness::defects::Step;
-use paprika_harness::machine::Machine;
-use paprika_harness::qtest::Qtest;
-use paprika_harness::stop::Stop;
 use std::fmt::Write as _;
 
 /// The guest holds before its own CAS, and takes orders there.

@@ -4,21 +4,21 @@
 //! Events that cost nothing are made by asking for a core again and again that a guest in bad manners does not give. Each log
 //! bears a number of its own (the platform log identifier), so that order and completeness can be told although all look alike.
 
-use crate::buffers::{classes, warn};
-use crate::case::Case;
-use crate::hands::leave;
-use crate::seen::{all, identifiers, judged};
+use crate::defects::Step;
+use crate::device::{self, Kind};
+use crate::machine::Machine;
+use crate::qemu::command::Setup;
+use crate::race::settle::idles;
+use crate::scenario::Run;
+use crate::stop::Stop;
+use crate::trace;
+use crate::transcript::Mark;
+use crate::trials::buffers::{classes, warn};
+use crate::trials::case::Case;
+use crate::trials::hands::leave;
+use crate::trials::seen::{all, identifiers, judged};
 use anyhow::{Context, Result, anyhow, ensure};
 use paprika::log::Record;
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Kind};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::command::Setup;
-use paprika_harness::race::settle::idles;
-use paprika_harness::scenario::Run;
-use paprika_harness::stop::Stop;
-use paprika_harness::trace;
-use paprika_harness::transcript::Mark;
 use std::time::Duration;
 
 /// The interrupts of the two sources, as every QEMU at hand numbers them.
@@ -100,7 +100,7 @@ fn in_order(machine: &Machine, wanted: usize) -> Result<()> {
 
 /// The cores come, and the guest will not give them; it holds, and its queue is empty.
 fn settle(run: &mut Run, machine: &mut Machine) -> Result<(), Stop> {
-    crate::hands::arm(run, machine)?;
+    crate::trials::hands::arm(run, machine)?;
     for core in CORES {
         run.plug(machine, core, Kind::Core, "handler-armed")?;
     }
@@ -162,7 +162,7 @@ fn mixed(machine: &mut Machine) -> Result<()> {
         }
         pulsed = sources.map(|irq| pulses(machine, irq));
         machine.go()?;
-        crate::buffers::end(machine)
+        crate::trials::buffers::end(machine)
     })?;
     let (plug, epow) = ("hotplug", "epow");
     let wanted = [plug, epow, plug, plug, epow, epow, plug, plug, plug, epow];
@@ -259,7 +259,7 @@ fn ensure_pulses(machine: &Machine, wanted: usize) -> Result<(), Stop> {
 fn early(machine: &mut Machine) -> Result<()> {
     let mut told = Vec::new();
     judged(machine, |run, machine| {
-        crate::seen::reach(machine, "rtas-up")?;
+        crate::trials::seen::reach(machine, "rtas-up")?;
         run.turn_to(Step::Plug);
         run.plug(machine, "core", Kind::Core, "rtas-up")?;
         machine.go()?;

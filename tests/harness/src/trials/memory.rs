@@ -1,22 +1,22 @@
 //! Memory at size: DIMMs of many blocks in a row, by the tree and by events of every form, and what comes of a part that
 //! cannot be taken.
 
-use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, arm, gone, leave, take};
-use crate::seen::{all, identifiers, judged, option, reach, sources};
+use crate::defects::Step;
+use crate::device::{self, Kind, LMB_BYTES, MEMORY_LIST};
+use crate::machine::Machine;
+use crate::qemu::command::Setup;
+use crate::qmp::Event;
+use crate::race::settle::idles;
+use crate::scenario::{HOLDS, Plugged, Run, is_end};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, HOLD_ARMED, arm, gone, leave, take};
+use crate::trials::seen::{all, identifiers, judged, option, reach, sources};
 use anyhow::{Result, anyhow, ensure};
 use paprika::log::{Learned, Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::{DrcIndex, DrcKind};
 use paprika::papr::indicator::EntitySense;
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Kind, LMB_BYTES, MEMORY_LIST};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::command::Setup;
-use paprika_harness::qmp::Event;
-use paprika_harness::race::settle::idles;
-use paprika_harness::scenario::{HOLDS, Plugged, Run, is_end};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use serde_json::json;
 use std::collections::BTreeMap;
 

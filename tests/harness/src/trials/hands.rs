@@ -1,12 +1,12 @@
 //! What the host does in many trials.
 
-use crate::seen::reach;
+use crate::defects::Step;
+use crate::device::{self, Kind};
+use crate::machine::Machine;
+use crate::scenario::{Run, is_deletion, power_down};
+use crate::stop::Stop;
+use crate::trials::seen::reach;
 use paprika::log::Record;
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Kind};
-use paprika_harness::machine::Machine;
-use paprika_harness::scenario::{Run, is_deletion, power_down};
-use paprika_harness::stop::Stop;
 
 /// Where a device is plugged that an event has to tell of.
 pub(crate) const ARMED: &str = "handler-armed";

@@ -1,18 +1,18 @@
 //! Interrupts that are sent to another processor: one that was there, one that was plugged, and one that goes meanwhile.
 
-use crate::case::Case;
-use crate::controllers::{MODES, Mode, XICS, interrupts, is_switched, obey, source, works_with};
-use crate::hands::leave;
-use crate::seen::{all, judged, reach};
+use crate::defects::{Step, forgets_target_without_queue};
+use crate::device::{self, Kind, LMB_BYTES};
+use crate::machine::Machine;
+use crate::race::settle::idles;
+use crate::scenario::{Run, Stage, is_deletion};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::case::Case;
+use crate::trials::controllers::{MODES, Mode, XICS, interrupts, is_switched, obey, source, works_with};
+use crate::trials::hands::leave;
+use crate::trials::seen::{all, judged, reach};
 use anyhow::{Result, ensure};
 use paprika::log::{Record, Request};
-use paprika_harness::defects::{Step, forgets_target_without_queue};
-use paprika_harness::device::{self, Kind, LMB_BYTES};
-use paprika_harness::machine::Machine;
-use paprika_harness::race::settle::idles;
-use paprika_harness::scenario::{Run, Stage, is_deletion};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use serde_json::{Value, json};
 
 const DIMM: Kind = Kind::Dimm(LMB_BYTES);

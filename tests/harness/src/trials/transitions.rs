@@ -1,10 +1,10 @@
 //! The state machine of the connectors: every call from every state, on a real QEMU.
 
-use crate::case::Case;
+use crate::device::Family;
+use crate::machine::Machine;
+use crate::transitions::{MEASURE, measure};
+use crate::trials::case::Case;
 use anyhow::{Result, ensure};
-use paprika_harness::device::Family;
-use paprika_harness::machine::Machine;
-use paprika_harness::transitions::{MEASURE, measure};
 
 /// Calls in a table, from each state and for an index that belongs to no connector.
 const CALLS: usize = 18;

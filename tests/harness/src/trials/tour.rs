@@ -1,16 +1,16 @@
 //! A tour: boot after boot of one QEMU, each ended by a reset somewhere else.
 
+use crate::defects::{Step, explaining};
+use crate::device::{self, Kind};
+use crate::machine::Machine;
+use crate::qmp::QmpError;
+use crate::scenario::{is_deletion, is_end};
+use crate::stop::Stop;
+use crate::transcript::Mark;
 use anyhow::{Context, Result, bail, ensure};
 use paprika::log::{Learned, Outcome, Record, Request};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::indicator::EntitySense;
-use paprika_harness::defects::{Step, explaining};
-use paprika_harness::device::{self, Kind};
-use paprika_harness::machine::Machine;
-use paprika_harness::qmp::QmpError;
-use paprika_harness::scenario::{is_deletion, is_end};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;

@@ -1,16 +1,16 @@
 //! PCI functions: several at once, many in one slot, behind a bridge, and such as do not fit.
 
-use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, arm, leave, plugged_when_armed, poll, take};
-use crate::seen::{all, ends, find, judged, reach, told};
+use crate::defects::{Step, XHCI, sticky};
+use crate::device::{self, E1000, Kind, VIRTIO};
+use crate::machine::Machine;
+use crate::qmp::QmpError;
+use crate::scenario::{is_deletion, power_down};
+use crate::stop::Stop;
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, HOLD_ARMED, arm, leave, plugged_when_armed, poll, take};
+use crate::trials::seen::{all, ends, find, judged, reach, told};
 use anyhow::{Result, ensure};
 use paprika::log::{Outcome, Record, Request, Verdict as GuestVerdict};
-use paprika_harness::defects::{Step, XHCI, sticky};
-use paprika_harness::device::{self, E1000, Kind, VIRTIO};
-use paprika_harness::machine::Machine;
-use paprika_harness::qmp::QmpError;
-use paprika_harness::scenario::{is_deletion, power_down};
-use paprika_harness::stop::Stop;
 use serde_json::json;
 use std::time::Duration;
 

@@ -1,19 +1,19 @@
 //! Persistent memory: what is found again, and what cannot be had.
 
-use crate::case::Case;
-use crate::hands::{ARMED, HOLD_ARMED, QUICK, arm, leave, take};
-use crate::seen::{all, content, find, judged, reach};
+use crate::defects::Step;
+use crate::device::{self, Kind, LABEL_BYTES, LMB_BYTES, add_object};
+use crate::machine::Machine;
+use crate::qmp::QmpError;
+use crate::scenario::power_down;
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, HOLD_ARMED, QUICK, arm, leave, take};
+use crate::trials::seen::{all, content, find, judged, reach};
 use anyhow::{Context, Result, ensure};
 use paprika::log::{Outcome, Record, Request, Verdict as GuestVerdict};
 use paprika::papr::drc::DrcIndex;
 use paprika::papr::status::ReturnCode;
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Kind, LABEL_BYTES, LMB_BYTES, add_object};
-use paprika_harness::machine::Machine;
-use paprika_harness::qmp::QmpError;
-use paprika_harness::scenario::power_down;
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use serde_json::{Value, json};
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,19 +1,19 @@
 //! CAS again in a life that goes on: with plugs and unplugs between, with other vectors, before the guest listens and after.
 
-use crate::cas::cas;
-use crate::case::Case;
-use crate::hands::leave;
-use crate::seen::{all, content, identifiers, judged, negotiated, reach, sources};
+use crate::defects::{Step, explaining};
+use crate::device::{self, Kind, LMB_BYTES};
+use crate::machine::Machine;
+use crate::qmp::QmpError;
+use crate::scenario::{is_deletion, power_down};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::cas::cas;
+use crate::trials::case::Case;
+use crate::trials::hands::leave;
+use crate::trials::seen::{all, content, identifiers, judged, negotiated, reach, sources};
 use anyhow::{Context, Result, ensure};
 use paprika::log::{Change, Learned, Outcome, Record, Request};
 use paprika::papr::drc::DrcIndex;
-use paprika_harness::defects::{Step, explaining};
-use paprika_harness::device::{self, Kind, LMB_BYTES};
-use paprika_harness::machine::Machine;
-use paprika_harness::qmp::QmpError;
-use paprika_harness::scenario::{is_deletion, power_down};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
 //! Every way in which the guest can end, and what the host sees of it.
 
-use crate::case::Case;
-use crate::seen::{all, content, ends, find, told, whole};
+use crate::machine::Machine;
+use crate::trials::case::Case;
+use crate::trials::seen::{all, content, ends, find, told, whole};
 use anyhow::{Context, Result, ensure};
 use paprika::log::{Record, Severity, Verdict as GuestVerdict};
-use paprika_harness::machine::Machine;
 use std::fs;
 use std::time::{Duration, Instant};
 

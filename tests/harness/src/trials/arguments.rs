@@ -1,11 +1,11 @@
 //! Boot arguments: all are explained, and no nonsense stops the guest.
 
-use crate::case::Case;
-use crate::seen::{all, content, find};
+use crate::machine::Machine;
+use crate::trials::case::Case;
+use crate::trials::seen::{all, content, find};
 use anyhow::{Result, ensure};
 use paprika::agent::arguments::Arguments;
 use paprika::log::Record;
-use paprika_harness::machine::Machine;
 
 /// Words that mean nothing, of every kind.
 const NONSENSE: [&str; 14] = [

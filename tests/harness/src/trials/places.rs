@@ -1,19 +1,19 @@
 //! Where things are: DIMMs with gaps between them, and DIMMs and cores on NUMA nodes, as the host gave them.
 
-use crate::case::Case;
-use crate::hands::{ARMED, gone, leave, take};
-use crate::memory::{BEFORE_CAS, Places, SPARSE, came_as_it_should, places, stands_there};
-use crate::seen::{all, judged, option, reach};
+use crate::defects::Step;
+use crate::device::{self, Kind, LMB_BYTES};
+use crate::machine::Machine;
+use crate::qemu::command::Setup;
+use crate::scenario::{HOLDS, Plugged, Run};
+use crate::stop::Stop;
+use crate::transcript::Mark;
+use crate::trials::case::Case;
+use crate::trials::hands::{ARMED, gone, leave, take};
+use crate::trials::memory::{BEFORE_CAS, Places, SPARSE, came_as_it_should, places, stands_there};
+use crate::trials::seen::{all, judged, option, reach};
 use anyhow::{Result, ensure};
 use paprika::log::Record;
 use paprika::papr::drc::DrcIndex;
-use paprika_harness::defects::Step;
-use paprika_harness::device::{self, Kind, LMB_BYTES};
-use paprika_harness::machine::Machine;
-use paprika_harness::qemu::command::Setup;
-use paprika_harness::scenario::{HOLDS, Plugged, Run};
-use paprika_harness::stop::Stop;
-use paprika_harness::transcript::Mark;
 use serde_json::json;
 
 const GIB: u64 = 1 << 30;
