@@ -115,6 +115,8 @@ pub trait Clock {
     fn tick_rate(&self) -> u64;
     /// Gives the processor away for about `ticks`, or until an interrupt comes.
     fn pause(&mut self, ticks: u64);
+    /// Takes the interrupts that are waiting, and keeps the processor.
+    fn breathe(&mut self) {}
     /// Gives the processor away for about `ms` milliseconds, however many interrupts come.
     fn sleep_ms(&mut self, ms: u32) {
         let until = self.ticks().saturating_add(self.tick_rate() / 1000 * u64::from(ms));

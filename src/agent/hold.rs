@@ -47,6 +47,8 @@ word_enum! {
         Cas = "cas",
         /// Read every sensor and every source, and say what is not as in an empty machine.
         Dump = "dump",
+        /// Look whether all is as it was: the machine has been migrated.
+        Migrated = "migrated",
         /// Treat requests in another way from now on: rules follow, as in the boot argument.
         Policy = "policy",
         /// Take a boot argument from now on, which follows.
@@ -67,6 +69,16 @@ impl Order {
     }
 }
 
+word_enum! {
+    /// How a guest waits that has nothing to do but look at the terminal.
+    pub enum Wait {
+        /// It gives the processor away, until an interrupt or its decrementer wakes it.
+        Cede = "cede",
+        /// It keeps the processor in between, for platforms that may forget the decrementer.
+        Spin = "spin",
+    }
+}
+
 /// An order, and what follows its word.
 pub type Said = (Order, String);
 
@@ -83,15 +95,44 @@ pub struct Typed {
     end: usize,
     line: [u8; LINE],
     len: usize,
+    silence: Silence,
+}
+
+/// The times between two looks at the terminal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Silence {
+    /// When it was looked at last, where the guest has done nothing else since.
+    looked: Option<u64>,
+    /// The longest time between two looks, in ticks.
+    longest: u64,
+}
+
+impl Silence {
+    fn look(&mut self, now: u64) {
+        let since = self.looked.replace(now).map_or(0, |before| now.saturating_sub(before));
+        self.longest = self.longest.max(since);
+    }
 }
 
 impl Default for Typed {
     fn default() -> Self {
-        Self { chars: [0; TERM_CHARS], at: 0, end: 0, line: [0; LINE], len: 0 }
+        let silence = Silence::default();
+        Self { chars: [0; TERM_CHARS], at: 0, end: 0, line: [0; LINE], len: 0, silence }
     }
 }
 
 impl Typed {
+    /// The longest time in which a guest that had nothing to do but look at the terminal did not look, in ticks; counted
+    /// anew from here on.
+    pub fn longest_silence(&mut self) -> u64 {
+        core::mem::take(&mut self.silence).longest
+    }
+
+    /// The guest begins to wait: what it did before was no silence.
+    pub fn begin(&mut self) {
+        self.silence.looked = None;
+    }
+
     /// The next character, if one has been typed.
     fn next<M: Hypervisor>(&mut self, machine: &mut M) -> Option<u8> {
         if self.at == self.end {
@@ -123,22 +164,37 @@ impl Typed {
 }
 
 /// How long a guest that waits leaves the terminal alone between two looks, in ticks.
-pub fn between_looks<M: Clock>(machine: &M) -> u64 {
+fn between_looks<M: Clock>(machine: &M) -> u64 {
     machine.tick_rate() / LOOKS_PER_SECOND
 }
 
+/// Waits a little, so that it is time for the next look at the terminal, and takes the interrupts that are waiting.
+pub fn wait<M: Clock>(machine: &mut M, how: Wait) {
+    let ticks = between_looks(machine);
+    if how == Wait::Cede {
+        return machine.pause(ticks);
+    }
+    let begin = machine.ticks();
+    while machine.ticks().wrapping_sub(begin) < ticks {
+        core::hint::spin_loop();
+    }
+    machine.breathe();
+}
+
 /// Waits for one of these orders. What else comes is named, and the waiting goes on.
-pub fn order<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Said {
+pub fn order<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order], how: Wait) -> Said {
+    typed.begin();
     loop {
         match hear(machine, typed, known) {
             Some(said) => return said,
-            None => machine.pause(between_looks(machine)),
+            None => wait(machine, how),
         }
     }
 }
 
 /// One of these orders, if one has been typed. What else has been is named.
 pub fn hear<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[Order]) -> Option<Said> {
+    typed.silence.look(machine.ticks());
     loop {
         let line = typed.line(machine)?;
         let (word, argument) = line.split_once(' ').unwrap_or((&line, ""));
@@ -165,7 +221,7 @@ pub fn hear<M: Hypervisor + Clock>(machine: &mut M, typed: &mut Typed, known: &[
 
 #[cfg(test)]
 mod tests {
-    use super::{Clock, Hcall, Hypervisor, Order, Typed, order};
+    use super::{Clock, Hcall, Hypervisor, Order, Silence, Typed, Wait, order};
     use crate::papr::hcall::Reply;
     use crate::papr::status::ReturnCode;
 
@@ -174,6 +230,8 @@ mod tests {
         typed: Vec<u8>,
         shown: String,
         pauses: u32,
+        breaths: u32,
+        ticks: core::cell::Cell<u64>,
     }
 
     impl Hypervisor for Typist {
@@ -197,7 +255,8 @@ mod tests {
 
     impl Clock for Typist {
         fn ticks(&self) -> u64 {
-            0
+            self.ticks.set(self.ticks.get() + 1000);
+            self.ticks.get()
         }
         fn tick_rate(&self) -> u64 {
             512_000_000
@@ -206,23 +265,55 @@ mod tests {
             self.pauses += 1;
             assert!(self.pauses < 1000, "it does not come back");
         }
+        fn breathe(&mut self) {
+            self.breaths += 1;
+        }
+    }
+
+    #[test]
+    fn the_longest_silence_is_the_one_while_the_guest_waits() {
+        let mut silence = Silence::default();
+        for now in [1000, 1010, 1500, 1510] {
+            silence.look(now);
+        }
+        assert_eq!(silence.longest, 490);
+        let mut typed = Typed { silence, ..Typed::default() };
+        typed.begin();
+        typed.silence.look(9000);
+        assert_eq!((typed.longest_silence(), typed.longest_silence()), (490, 0));
+    }
+
+    #[test]
+    fn a_guest_that_spins_keeps_the_processor_between_two_looks() {
+        let mut typist = Typist {
+            typed: Vec::new(),
+            shown: String::new(),
+            pauses: 0,
+            breaths: 0,
+            ticks: Default::default(),
+        };
+        super::wait(&mut typist, Wait::Spin);
+        assert_eq!((typist.pauses, typist.breaths, typist.ticks.get() >= 256_000), (0, 1, true));
+        super::wait(&mut typist, Wait::Cede);
+        assert_eq!((typist.pauses, typist.breaths, typist.ticks.get() < 300_000), (1, 1, true));
     }
 
     #[test]
     fn it_waits_for_an_order_and_names_what_is_none() {
         let typed =
             b"\r\njump\ndump now\ncas form=odd\ncas\ndump\npolicy\npolicy refuse,pci:late:9\ngo\n".to_vec();
-        let mut typist = Typist { typed, shown: String::new(), pauses: 0 };
+        let mut typist =
+            Typist { typed, shown: String::new(), pauses: 0, breaths: 0, ticks: Default::default() };
         let mut kept = Typed::default();
         let none = String::new();
         let some = [Order::Cas, Order::Dump, Order::Go];
-        assert_eq!(order(&mut typist, &mut kept, &some), (Order::Cas, "form=odd".into()));
+        assert_eq!(order(&mut typist, &mut kept, &some, Wait::Cede), (Order::Cas, "form=odd".into()));
         for wanted in [Order::Cas, Order::Dump] {
-            assert_eq!(order(&mut typist, &mut kept, &some), (wanted, none.clone()));
+            assert_eq!(order(&mut typist, &mut kept, &some, Wait::Cede), (wanted, none.clone()));
         }
         let policy = (Order::Policy, "refuse,pci:late:9".into());
-        assert_eq!(order(&mut typist, &mut kept, Order::ALL), policy);
-        assert_eq!(order(&mut typist, &mut kept, &[Order::Go]), (Order::Go, none));
+        assert_eq!(order(&mut typist, &mut kept, Order::ALL, Wait::Cede), policy);
+        assert_eq!(order(&mut typist, &mut kept, &[Order::Go], Wait::Cede), (Order::Go, none));
         for wrong in ["dump%20now", "policy\""] {
             assert!(
                 typist.shown.contains(&format!("{wrong}\"%20is").replace("\"\"", "\"")),

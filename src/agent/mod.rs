@@ -2,8 +2,8 @@
 //!
 //! [`guest`] is the guest itself. Each chapter of its life is a file with methods of it, in the order in which
 //! `src/main.rs` calls them: [`waking`], [`trees`], [`negotiation`] with [`reconciling`], [`handover`], `lives`, `restart`,
-//! [`connectors`] with [`using`], [`listening`] with
-//! [`events`], [`ending`]. The rest is what the chapters stand on.
+//! [`connectors`] with [`using`], [`listening`] with [`events`], [`moving`], [`ending`]. The rest is what the chapters stand
+//! on.
 
 pub mod aiming;
 pub mod arguments;
@@ -19,6 +19,7 @@ pub mod interrupts;
 pub mod journal;
 pub mod listening;
 mod lives;
+pub mod moving;
 pub mod negotiation;
 pub mod numa;
 pub mod numbered;

@@ -5,7 +5,7 @@
 //! Console traffic is left out: it changes nothing that a hotplug could see, and numbering it would make the log
 //! renumber the calls that it is about. So are the waiting calls of a hold itself.
 
-use super::hold::{self, Order, Said, Typed};
+use super::hold::{self, Order, Said, Typed, Wait};
 use super::interrupts::{Claim, Claims, Ear, Intake};
 use super::journal;
 use super::station::Holds;
@@ -28,6 +28,7 @@ pub struct Numbered<M> {
     holds: Holds,
     lent: bool,
     typed: Typed,
+    wait: Wait,
     claims: Claims,
 }
 
@@ -40,6 +41,7 @@ impl<M: Machine> Numbered<M> {
             holds: Holds::default(),
             lent: false,
             typed: Typed::default(),
+            wait: Wait::Cede,
             claims: Claims::default(),
         }
     }
@@ -52,6 +54,11 @@ impl<M: Machine> Numbered<M> {
     /// Sets where the guest is to hold.
     pub fn set_holds(&mut self, holds: Holds) {
         self.holds = holds;
+    }
+
+    /// Sets how the guest waits.
+    pub fn set_wait(&mut self, wait: Wait) {
+        self.wait = wait;
     }
 
     /// Where the guest is to hold.
@@ -97,7 +104,7 @@ impl<M: Machine> Numbered<M> {
             self.machine.take();
         }
         let mut waiting = Waiting { machine: &mut self.machine, claims: &mut self.claims };
-        let order = hold::order(&mut waiting, &mut self.typed, known);
+        let order = hold::order(&mut waiting, &mut self.typed, known, self.wait);
         if self.lent {
             self.machine.lend();
         }
@@ -108,8 +115,9 @@ impl<M: Machine> Numbered<M> {
     /// This is one call, however often the guest wakes up on the way to look at the terminal.
     pub fn idle(&mut self, known: &[Order]) -> Option<Said> {
         self.number();
+        self.typed.begin();
         loop {
-            self.machine.pause(hold::between_looks(&self.machine));
+            hold::wait(&mut self.machine, self.wait);
             if self.accept_what_is_due() {
                 return None;
             }
@@ -130,6 +138,11 @@ impl<M: Machine> Numbered<M> {
             self.claims.accept(&mut self.machine);
         }
         due
+    }
+
+    /// The longest time in which the guest only waited and did not look at the terminal, in ticks, since this was asked.
+    pub fn longest_silence(&mut self) -> u64 {
+        self.typed.longest_silence()
     }
 
     fn number(&mut self) {
@@ -224,6 +237,11 @@ impl<M: Machine> Clock for Numbered<M> {
         self.machine.pause(ticks);
         self.accept_what_is_due();
     }
+
+    fn breathe(&mut self) {
+        self.machine.breathe();
+        self.accept_what_is_due();
+    }
 }
 
 impl<M: Machine> LowMemory for Numbered<M> {
@@ -250,6 +268,14 @@ struct Waiting<'m, M> {
     claims: &'m mut Claims,
 }
 
+impl<M: Machine> Waiting<'_, M> {
+    fn accept_what_is_due(&mut self) {
+        if self.claims.is_due(self.machine) {
+            self.claims.accept(self.machine);
+        }
+    }
+}
+
 impl<M: Machine> Hypervisor for Waiting<'_, M> {
     fn hcall(&mut self, call: Hcall) -> Reply {
         self.machine.hcall(call)
@@ -267,8 +293,11 @@ impl<M: Machine> Clock for Waiting<'_, M> {
 
     fn pause(&mut self, ticks: u64) {
         self.machine.pause(ticks);
-        if self.claims.is_due(self.machine) {
-            self.claims.accept(self.machine);
-        }
+        self.accept_what_is_due();
+    }
+
+    fn breathe(&mut self) {
+        self.machine.breathe();
+        self.accept_what_is_due();
     }
 }

@@ -14,8 +14,16 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 /// What can be done before RTAS is up.
-const ANY_TIME: [Order; 7] =
-    [Order::Cas, Order::Go, Order::Policy, Order::Set, Order::Reset, Order::Watchdog, Order::Panic];
+const ANY_TIME: [Order; 8] = [
+    Order::Cas,
+    Order::Go,
+    Order::Migrated,
+    Order::Policy,
+    Order::Set,
+    Order::Reset,
+    Order::Watchdog,
+    Order::Panic,
+];
 
 impl<M: Machine> Guest<M> {
     /// Does what the host says until it says `go`. What an order fails at is in the log; the guest goes on.
@@ -91,6 +99,7 @@ impl<M: Machine> Guest<M> {
             Order::Panic => panic!("the host said so"),
             Order::Cas => self.negotiate_as_told(argument),
             Order::Dump => self.dump(),
+            Order::Migrated => self.look_around(),
             Order::Route => {
                 self.redirect(argument);
                 Ok(())

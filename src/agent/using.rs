@@ -120,6 +120,14 @@ impl<M: Machine> Guest<M> {
         }
     }
 
+    /// Has all threads work that the guest has started.
+    ///
+    /// # Errors
+    /// In words, when one of them does not, or does something else.
+    pub(super) fn have_all_threads_work(&mut self) -> Result<(), String> {
+        Threads { machine: &mut self.machine, tokens: &self.tokens, drc: None }.work()
+    }
+
     fn threads(&mut self, index: DrcIndex) -> Threads<'_, M> {
         Threads { machine: &mut self.machine, tokens: &self.tokens, drc: Some(index) }
     }

@@ -146,6 +146,7 @@ impl<M: Machine> Guest<M> {
             }
         }
         self.machine.set_holds(arguments.holds.clone());
+        self.machine.set_wait(arguments.wait);
         self.arguments = arguments;
     }
 }

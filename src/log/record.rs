@@ -685,6 +685,15 @@ records! {
         /// What.
         line: Text<'a>,
     }
+    /// The guest was told that its machine has been migrated, and has looked around.
+    Moved = "moved" {
+        /// Connectors whose resource it has.
+        held: u32,
+        /// How many things are not as they were; each has been told.
+        odd: u32,
+        /// The longest time between two looks at the terminal since the last move, in ticks.
+        away: u64,
+    }
     /// The heap.
     Heap = "heap" {
         /// Bytes it has.

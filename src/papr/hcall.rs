@@ -56,6 +56,8 @@ const H_CPPR: u64 = 0x68;
 const H_XIRR: u64 = 0x74;
 /// `H_CEDE`. Ref: LoPAR 14.5.4.4.1
 const H_CEDE: u64 = 0xe0;
+/// `H_CONFER`. Ref: LoPAR 14.5.4.4.2
+const H_CONFER: u64 = 0xe4;
 /// `H_PROD`. Ref: LoPAR 14.5.4.4.3
 const H_PROD: u64 = 0xe8;
 
@@ -106,6 +108,11 @@ impl Hcall {
     /// Waits for an interrupt, with MSR\[EE\] on.
     pub const fn cede() -> Self {
         Self::new(H_CEDE, [])
+    }
+
+    /// Leaves the processor to all others for a moment.
+    pub const fn confer() -> Self {
+        Self::new(H_CONFER, [u64::MAX, 0])
     }
 
     /// Wakes the processor with this interrupt server number out of its next or present [`Hcall::cede`].

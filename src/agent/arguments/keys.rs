@@ -1,6 +1,6 @@
 //! The table of boot arguments: for each its form, its help and its reader.
 
-use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Sources, Task, Then, Until, Way};
+use super::{Arguments, Crash, CrashKind, Manners, MemTest, Print, Sources, Task, Then, Until, Wait, Way};
 use crate::agent::station::{Holds, Station};
 use crate::hotplug::policy::Rules;
 use crate::log::Field;
@@ -147,6 +147,12 @@ pub(super) const KEYS: &[Key] = &[
         "pmem=careful|bold",
         "bold writes to persistent memory that says that it cannot keep anything; careful, the default, only reads it",
         |to, text| put(&mut to.pmem, choice(Manners::ALL, text)),
+    ),
+    value(
+        "wait",
+        "wait=cede|spin",
+        "how to wait for the host: spin keeps the processor, for a QEMU that loses the decrementer when it migrates",
+        |to, text| put(&mut to.wait, choice(Wait::ALL, text)),
     ),
     value(
         "xive",

@@ -10,6 +10,7 @@ mod way;
 
 pub use way::Way;
 
+use super::hold::Wait;
 use super::station::{Holds, Station};
 use crate::hotplug::policy::Rules;
 use crate::machine::Crash as CrashKind;
@@ -151,6 +152,8 @@ pub struct Arguments {
     pub policy: Rules,
     /// How to treat persistent memory that cannot keep anything.
     pub pmem: Manners,
+    /// How to wait for the host.
+    pub wait: Wait,
     /// How to reach the sources of a XIVE controller.
     pub xive: Sources,
     /// What to print in full.
@@ -176,6 +179,7 @@ impl Default for Arguments {
             memtest: MemTest::Small,
             policy: Rules::default(),
             pmem: Manners::Careful,
+            wait: Wait::Cede,
             xive: Sources::Pages,
             print: Vec::new(),
             tree_max: None,
@@ -290,7 +294,7 @@ mod tests {
     #[test]
     fn the_keys_are_those_that_users_know_and_every_one_has_help() {
         let keys: Vec<_> = KEYS.iter().map(|key| key.key).collect();
-        let known = "help task hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 cas form memtest policy pmem xive print tree-max heap";
+        let known = "help task hold until then crash pvr ov1 ov2 ov3 ov4 ov5 ov6 cas form memtest policy pmem wait xive print tree-max heap";
         assert_eq!(keys.join(" "), known);
         for key in keys {
             let mut lines = Arguments::help().filter(|(word, _)| word.split('=').next() == Some(key));
@@ -315,6 +319,7 @@ mod tests {
         shows("crash", CrashKind::ALL.iter().map(|one| one.word()));
         shows("memtest", MemTest::ALL.iter().map(|one| one.word()));
         shows("pmem", Manners::ALL.iter().map(|one| one.word()));
+        shows("wait", super::Wait::ALL.iter().map(|one| one.word()));
         shows("xive", super::Sources::ALL.iter().map(|one| one.word()));
         shows("print", Print::ALL.iter().map(|one| one.word()));
     }

@@ -65,4 +65,12 @@ impl Clock for Powerpc64 {
     fn pause(&mut self, ticks: u64) {
         pause(ticks);
     }
+
+    fn breathe(&mut self) {
+        msr::let_interrupts_in();
+        // QEMU has work that waits until every processor has been outside of the guest for a moment.
+        let (opcode, args) = Hcall::confer().registers();
+        // SAFETY: H_CONFER writes to no memory, and leaves MSR[EE] as it is.
+        unsafe { hcall::raw(opcode, args) };
+    }
 }

@@ -42,9 +42,19 @@ impl Msr {
     }
 }
 
+/// Turns external interrupts and the decrementer on, so that one that is waiting is taken, and off again.
+pub(super) fn let_interrupts_in() {
+    let on = Msr::RI | Msr::EE;
+    // SAFETY: mtmsrd with L = 1 changes EE and RI only, and both values are legal in real mode; what is taken only counts,
+    // and turns EE off (`boot/vectors.S`).
+    unsafe { asm!("mtmsrd {}, 1", in(reg) on.bits(), options(nostack)) };
+    interrupts_off();
+}
+
 /// Turns external interrupts and the decrementer off.
 ///
-/// They are on only after a hypervisor call that turned them on (H_CEDE) and until the next interrupt is taken.
+/// They are on only after a hypervisor call that turned them on (H_CEDE), or for a moment, and until the next interrupt is
+/// taken.
 pub(super) fn interrupts_off() {
     // SAFETY: mtmsrd with L = 1 changes EE and RI only, and both values are legal in real mode; the handlers that EE
     // would let in are not needed by any code that calls this.

@@ -62,6 +62,13 @@ impl Console {
         Ok(lines)
     }
 
+    /// Goes on with the console of another QEMU, into which the guest has moved: a line that has begun goes on there.
+    pub fn follow(&mut self, next: Self) {
+        let unfinished = std::mem::take(&mut self.unfinished);
+        let (unwritten, received) = (self.unwritten.take(), self.received);
+        *self = Self { unfinished, received, unwritten: unwritten.or(next.unwritten), ..next };
+    }
+
     /// Says a line to the guest.
     pub fn say(&mut self, line: &str) -> io::Result<()> {
         self.stream.write_all(format!("{line}\n").as_bytes())
@@ -137,6 +144,18 @@ mod tests {
         let (mut console, mut guest) = pair();
         guest.write_all(b"\xff\xfe\0ok\n").expect("written");
         assert_eq!(console.receive().expect("read"), ["\u{fffd}\u{fffd}ok"]);
+    }
+
+    #[test]
+    fn a_line_that_has_begun_goes_on_where_the_guest_has_moved() {
+        let (mut console, mut guest) = pair();
+        guest.write_all(b"one\nP[7 ").expect("written");
+        assert_eq!(console.receive().expect("read"), ["one"]);
+        let (next, mut guest) = pair();
+        console.follow(next);
+        guest.write_all(b"1 idle] two\n").expect("written");
+        assert_eq!(console.receive().expect("read"), ["P[7 1 idle] two"]);
+        assert!(!console.is_closed());
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub enum Step {
     UnplugPhb,
     /// Asking back persistent memory.
     UnplugNvdimm,
-    /// Plugging a DIMM, or resetting, after a core went away.
+    /// Plugging a DIMM, resetting, or migrating, after a core went away.
     AfterCore,
     /// Plugging more cores than `maxcpus` has room for, counted with those that went away.
     PlugBeyond,
@@ -36,6 +36,10 @@ pub enum Step {
     UnplugTorn,
     /// Plugging a PCI host bridge just when another went away.
     AfterPhb,
+    /// Moving the machine into another QEMU.
+    Migrate,
+    /// Letting the guest refuse a DIMM that was asked for before the machine moved.
+    RefuseMoved,
     /// Sending an interrupt by XICS to a core that has gone.
     TargetGone,
     /// Letting the guest start a watchdog that there cannot be: they count from 1.
@@ -77,12 +81,14 @@ impl fmt::Display for Step {
             Self::UnplugPci => "unplugging a PCI function",
             Self::UnplugPhb => "unplugging a PCI host bridge",
             Self::UnplugNvdimm => "unplugging an NVDIMM",
-            Self::AfterCore => "plugging or resetting after a core went away",
+            Self::AfterCore => "plugging, resetting or migrating after a core went away",
             Self::PlugBeyond => "plugging more cores than there is room for, those that went away included",
             Self::PlugOnOccupied => "plugging a PCI function where another one is",
             Self::WriteReadOnly => "the guest writes metadata that can only be read",
             Self::UnplugTorn => "asking for a DIMM of which a part has gone",
             Self::AfterPhb => "plugging a PCI host bridge just after another went away",
+            Self::Migrate => "migrating",
+            Self::RefuseMoved => "the guest refuses a DIMM that was asked for before the machine moved",
             Self::TargetGone => "an interrupt is sent by XICS to a core that has gone",
             Self::WatchdogZero => "the guest starts watchdog 0",
             Self::CasUnfit => "negotiating what is invalid or unavailable",
@@ -133,7 +139,16 @@ pub const DEFECTS: &[Defect] = &[
         last: BACKPORT,
         step: Step::AfterCore,
         certain: false,
-        reason: "crashes when a DIMM is plugged, or the machine reset, after a core was unplugged, under TCG",
+        reason: "crashes when a DIMM is plugged, or the machine reset or migrated, after a core was unplugged, under TCG",
+    },
+    Defect {
+        id: "moved-refusal",
+        first: STABLE,
+        last: NEWEST,
+        step: Step::RefuseMoved,
+        certain: true,
+        reason: "asserts that it knows of the request (`ds`) when a guest refuses a DIMM that was asked for before the machine \
+                 was migrated: that is not migrated",
     },
     Defect {
         id: "maxcpus-ever",
@@ -250,6 +265,14 @@ pub fn swaps_esb_loads(version: Version) -> bool {
     cfg!(target_endian = "little") && SWAPPED_ESB_LOADS.contains(&version)
 }
 
+/// The first version that was seen to migrate the decrementer.
+const DECREMENTER_SINCE: Version = BACKPORT;
+
+/// Whether this QEMU leaves the decrementer behind when the machine moves, so that a guest that cedes sleeps on.
+pub fn loses_the_decrementer(version: Version) -> bool {
+    version < DECREMENTER_SINCE
+}
+
 /// Whether this QEMU does not tell where a source is sent to, as long as no queue was set for that processor.
 pub fn forgets_target_without_queue(version: Version) -> bool {
     FORGOTTEN_TARGETS.contains(&version)
@@ -288,11 +311,12 @@ pub fn sticky(version: Version, kind: Kind) -> Option<&'static Sticky> {
     STICKY.iter().filter(has).find(|sticky| kind == Kind::Pci(sticky.driver))
 }
 
-/// The defect that explains a crash of this QEMU after these steps.
+/// The defect that explains a crash of this QEMU after these steps: where several do, that of the last step.
 pub fn explaining(version: Version, steps: &[Step]) -> Option<&'static Defect> {
-    DEFECTS
-        .iter()
-        .find(|defect| steps.contains(&defect.step) && (defect.first..=defect.last).contains(&version))
+    let of = |step: &Step| {
+        DEFECTS.iter().find(|defect| defect.step == *step && (defect.first..=defect.last).contains(&version))
+    };
+    steps.iter().rev().find_map(of)
 }
 
 /// A wrong answer of some QEMUs, whatever the host does.
@@ -346,6 +370,8 @@ mod tests {
     fn a_crash_is_expected_only_of_that_version_from_that_step_on() {
         assert!(explaining(Version::new(10, 0, 13), &[Step::Boot, Step::UnplugCore]).is_some());
         assert!(explaining(Version::new(10, 0, 13), &[Step::UnplugCore, Step::PowerDown]).is_some());
+        let last = explaining(Version::new(10, 0, 13), &[Step::UnplugCore, Step::AfterCore, Step::PowerDown]);
+        assert_eq!(last.map(|defect| defect.id), Some("after-core"));
         for (version, step) in [
             (Version::new(10, 0, 13), Step::UnplugDimm),
             (Version::new(10, 0, 14), Step::UnplugCore),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
 /// A socket's path may have this many bytes; the longest name in the directory is shorter than the rest of it.
-const LONGEST_PATH: usize = 80;
+const LONGEST_PATH: usize = 72;
 
 /// A directory that only we can enter, and that is gone with us unless it is to be kept.
 #[derive(Debug)]

@@ -4,11 +4,14 @@
 //! then answers nothing either. Every wait has a deadline, ends when QEMU ends, and ends when somebody presses Ctrl-C.
 
 mod launch;
+mod migrate;
+
+pub use migrate::{Addition, Failure, Journey, Way};
 
 use crate::console::Console;
 use crate::directory::Directory;
 use crate::qemu::Version;
-use crate::qemu::command::TRACE_LOG;
+use crate::qemu::command::{Setup, TRACE_LOG};
 use crate::qemu::process::{Exit, Process};
 use crate::qmp::{Event, Qmp, QmpError};
 use crate::readiness::readable;
@@ -21,7 +24,7 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The order that lets a guest go on that holds.
@@ -71,10 +74,27 @@ pub struct Machine {
     /// When the guest was set going.
     running_since: Option<Instant>,
     watcher: Watcher,
-    version: Version,
+    /// How it was started.
+    setup: Setup,
+    /// What was added to it since.
+    additions: Vec<Addition>,
+    /// Where the QEMU that runs now keeps what it says.
+    place: PathBuf,
+    past: Past,
     command: String,
     /// Last, so that it is removed after everything that writes into it has ended.
     directory: Directory,
+}
+
+/// What is left of the QEMUs in which the machine was before.
+#[derive(Debug, Default)]
+struct Past {
+    /// How many there were.
+    moves: u32,
+    /// Their traces.
+    trace: String,
+    /// How much of the trace of this QEMU tells of how it was built, and not of the machine that moved into it.
+    built: usize,
 }
 
 impl fmt::Debug for Machine {
@@ -97,6 +117,7 @@ impl Machine {
     /// Has QEMU do something and waits for its answer.
     pub fn execute(&mut self, command: &str, arguments: Value) -> Result<Value, Stop> {
         let due = format!("the answer to `{command}`");
+        let added = Addition::of(command, &arguments);
         let ticket = match self.qmp.send(command, arguments) {
             Err(QmpError::Closed) => return Err(self.ended(&due)),
             other => other?,
@@ -105,7 +126,11 @@ impl Machine {
         loop {
             match self.qmp.answer(ticket) {
                 Some(Err(QmpError::Closed)) => return Err(self.ended(&due)),
-                Some(answer) => return Ok(answer?),
+                Some(answer) => {
+                    let answer = answer?;
+                    self.additions.extend(added);
+                    return Ok(answer);
+                }
                 None => {}
             }
             if let Err(stop) = self.go_on(&due) {
@@ -271,7 +296,7 @@ impl Machine {
 
     /// QEMU's version.
     pub fn version(&self) -> Version {
-        self.version
+        self.setup.qemu.version
     }
 
     /// QEMU's process number.
@@ -291,7 +316,7 @@ impl Machine {
 
     /// The end of QEMU's standard error.
     pub fn last_words(&self) -> String {
-        launch::last_words(&self.directory)
+        launch::last_words(&self.place)
     }
 
     /// Why something that was said is not on disk, as it should be.
@@ -301,9 +326,9 @@ impl Machine {
 
     /// The trace so far; empty where this QEMU writes none.
     pub fn trace(&self) -> String {
-        fs::read(self.directory.file(TRACE_LOG))
-            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-            .unwrap_or_default()
+        let trace = fs::read(self.place.join(TRACE_LOG)).unwrap_or_default();
+        let own = trace.get(self.past.built..).unwrap_or_default();
+        format!("{}{}", self.past.trace, String::from_utf8_lossy(own))
     }
 
     /// Reads what comes next, or says why nothing can come any more.
@@ -341,10 +366,7 @@ impl Machine {
         let qmp = (!self.qmp.is_closed()).then_some(self.qmp.stream() as _);
         let [console_ready, qmp_ready] = readable([console, qmp], self.until)?;
         if console_ready {
-            for text in self.console.receive()? {
-                let line = self.transcript.push(self.started.elapsed(), text);
-                (self.watcher)(Sight::Line(line));
-            }
+            self.hear_console()?;
         }
         if qmp_ready {
             self.qmp.receive()?;
@@ -359,6 +381,15 @@ impl Machine {
                 self.process.kill();
                 return Err(Stop::Broken("QEMU has closed its sockets, but does not end".into()));
             }
+        }
+        Ok(())
+    }
+
+    /// Takes what the console says; to be called when it says something, else it blocks.
+    fn hear_console(&mut self) -> Result<(), Stop> {
+        for text in self.console.receive()? {
+            let line = self.transcript.push(self.started.elapsed(), text);
+            (self.watcher)(Sight::Line(line));
         }
         Ok(())
     }

@@ -179,6 +179,15 @@ impl Qmp {
         self.wait(what, until, |qmp| qmp.events.iter().skip(from).find(|event| wanted(event)).cloned())
     }
 
+    /// Goes on with the monitor of another QEMU, into which the machine has moved. What happened before is kept, and
+    /// comes first.
+    pub fn follow(&mut self, next: Self) {
+        let mut events = std::mem::take(&mut self.events);
+        events.extend_from_slice(&next.events);
+        let unwritten = self.unwritten.take();
+        *self = Self { events, unwritten: unwritten.or(next.unwritten), ..next };
+    }
+
     /// Every event so far, in the order in which they came.
     pub fn events(&self) -> &[Event] {
         &self.events

@@ -31,6 +31,17 @@ pub enum Stop {
         /// The command, for a shell.
         command: String,
     },
+    /// A machine that was to move into another QEMU is not there.
+    NotMoved {
+        /// How that showed itself.
+        why: String,
+        /// How the second QEMU ended, if it did.
+        exit: Option<Exit>,
+        /// What the second QEMU wrote to its standard error.
+        last_words: String,
+        /// The command that started it, for a shell.
+        command: String,
+    },
     /// QEMU ended.
     Ended {
         /// What did not come.
@@ -64,7 +75,12 @@ impl Stop {
             }
             Self::Ended { .. } | Self::GuestGaveUp { .. } | Self::Qmp(QmpError::Closed) => Verdict::Crash,
             // A status of its own is most often a wrong option; a signal is not.
-            Self::NotStarted { exit: Some(exit), .. } if exit.signal().is_some() => Verdict::Crash,
+            Self::NotStarted { exit: Some(exit), .. } | Self::NotMoved { exit: Some(exit), .. }
+                if exit.signal().is_some() =>
+            {
+                Verdict::Crash
+            }
+            Self::NotMoved { .. } => Verdict::Fail,
             Self::NotStarted { .. } | Self::Qmp(_) | Self::Interrupted | Self::Broken(_) => Verdict::Error,
         }
     }
@@ -94,6 +110,15 @@ impl fmt::Display for Stop {
                  If an option of yours is at fault, see `--machine`, `--cpu`, `--mem`.",
                 Words(last_words)
             ),
+            Self::NotMoved { why, exit, last_words, command } => {
+                write!(f, "the machine did not come over into the second QEMU: {why}")?;
+                exit.iter().try_for_each(|exit| write!(f, ", and the second QEMU {exit}"))?;
+                write!(
+                    f,
+                    "; {}\nBoth need the same machine, CPU and devices. The command of the second:\n  {command}",
+                    Words(last_words)
+                )
+            }
             Self::GuestGaveUp { waiting_for, words } => {
                 write!(f, "the guest gave up while {waiting_for} was due: {words}")
             }

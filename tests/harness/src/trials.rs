@@ -16,6 +16,7 @@ mod hands;
 mod kinds;
 mod lives;
 mod memory;
+mod migration;
 mod pci;
 mod places;
 mod pmem;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<Case> {
         cores::cases(),
         controllers::cases(),
         targets::cases(),
+        migration::cases(),
         policies::cases(),
         transitions::cases(),
         vectors::cases(),

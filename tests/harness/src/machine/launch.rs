@@ -1,6 +1,6 @@
 //! Starting QEMU: sockets that listen already, so that it finds them, and so that nothing it says can be lost.
 
-use super::{LAST_WORDS, Machine, Watcher};
+use super::{LAST_WORDS, Machine, Past, Watcher};
 use crate::console::Console;
 use crate::directory::Directory;
 use crate::qemu::command::{CONSOLE_SOCKET, Ends, QMP_SOCKET, Setup, for_shell};
@@ -12,6 +12,7 @@ use crate::stop::Stop;
 use crate::transcript::Transcript;
 use std::fs::{self, File};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,43 +38,18 @@ impl Machine {
         until: Instant,
         watcher: Watcher,
     ) -> Result<Self, Stop> {
-        setup.check().map_err(|unfit| Stop::Broken(unfit.to_string()))?;
-        let arguments = setup.arguments(Ends::Sockets(directory.path()));
-        let command = for_shell(&setup.qemu.program, &arguments);
-        fs::write(directory.file(COMMAND), format!("{command}\n"))?;
-
         let started = Instant::now();
         let started_at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let console = UnixListener::bind(directory.file(CONSOLE_SOCKET))?;
-        let qmp = UnixListener::bind(directory.file(QMP_SOCKET))?;
-        let stderr = File::create(directory.file(STDERR))?;
-        let program = &setup.qemu.program;
-        let stdout = Stdio::from(stderr.try_clone()?);
-        let mut process = Process::start(program, &arguments, Stdio::null(), stdout, stderr.into())?;
-
-        let limit = until.min(started + START_LIMIT);
-        let mut connect = || -> Result<(Console, Qmp), Stop> {
-            let console = Console::new(
-                accept(&console, &mut process, limit)?,
-                Some(File::create(directory.file(CONSOLE_LOG))?),
-            )?;
-            let journal = File::create(directory.file(QMP_JOURNAL))?;
-            let mut qmp = Qmp::new(accept(&qmp, &mut process, limit)?, started, Some(journal))?;
-            match qmp.greet(limit) {
-                Err(QmpError::Closed) => Err(not_started(&mut process, limit)),
-                other => other.map_err(Stop::from).map(|_| (console, qmp)),
-            }
-        };
-        let (console, qmp) = connect().map_err(|stop| match stop {
-            Stop::NotStarted { why, exit, .. } => {
-                Stop::NotStarted { why, exit, last_words: last_words(&directory), command: command.clone() }
-            }
-            other => other,
-        })?;
+        let place = directory.path().to_owned();
+        let Engine { process, console, qmp, command } = Engine::start(setup, &place, started, until)?;
         Ok(Self {
             process,
             console,
             qmp,
+            place,
+            past: Past::default(),
+            additions: Vec::new(),
+            setup: setup.clone(),
             transcript: Transcript::default(),
             shown: 0,
             exit: None,
@@ -83,10 +59,56 @@ impl Machine {
             until,
             running_since: None,
             watcher,
-            version: setup.qemu.version,
             command,
             directory,
         })
+    }
+}
+
+/// A QEMU that was started, stopped before the guest's first instruction, with the two ends through which it speaks.
+pub(super) struct Engine {
+    pub(super) process: Process,
+    pub(super) console: Console,
+    pub(super) qmp: Qmp,
+    /// The command that started it, for a shell.
+    pub(super) command: String,
+}
+
+impl Engine {
+    /// Starts it; what it says is kept in the directory `place`, and times count from `started`.
+    pub(super) fn start(setup: &Setup, place: &Path, started: Instant, until: Instant) -> Result<Self, Stop> {
+        setup.check().map_err(|unfit| Stop::Broken(unfit.to_string()))?;
+        let arguments = setup.arguments(Ends::Sockets(place));
+        let command = for_shell(&setup.qemu.program, &arguments);
+        fs::write(place.join(COMMAND), format!("{command}\n"))?;
+
+        let console = UnixListener::bind(place.join(CONSOLE_SOCKET))?;
+        let qmp = UnixListener::bind(place.join(QMP_SOCKET))?;
+        let stderr = File::create(place.join(STDERR))?;
+        let program = &setup.qemu.program;
+        let stdout = Stdio::from(stderr.try_clone()?);
+        let mut process = Process::start(program, &arguments, Stdio::null(), stdout, stderr.into())?;
+
+        let limit = until.min(Instant::now() + START_LIMIT);
+        let mut connect = || -> Result<(Console, Qmp), Stop> {
+            let console = Console::new(
+                accept(&console, &mut process, limit)?,
+                Some(File::create(place.join(CONSOLE_LOG))?),
+            )?;
+            let journal = File::create(place.join(QMP_JOURNAL))?;
+            let mut qmp = Qmp::new(accept(&qmp, &mut process, limit)?, started, Some(journal))?;
+            match qmp.greet(limit) {
+                Err(QmpError::Closed) => Err(not_started(&mut process, limit)),
+                other => other.map_err(Stop::from).map(|_| (console, qmp)),
+            }
+        };
+        let (console, qmp) = connect().map_err(|stop| match stop {
+            Stop::NotStarted { why, exit, .. } => {
+                Stop::NotStarted { why, exit, last_words: last_words(place), command: command.clone() }
+            }
+            other => other,
+        })?;
+        Ok(Self { process, console, qmp, command })
     }
 }
 
@@ -121,8 +143,8 @@ fn not_started(process: &mut Process, limit: Instant) -> Stop {
 }
 
 /// The end of what QEMU wrote to its standard error.
-pub(super) fn last_words(directory: &Directory) -> String {
-    let bytes = fs::read(directory.file(STDERR)).unwrap_or_default();
+pub(super) fn last_words(place: &Path) -> String {
+    let bytes = fs::read(place.join(STDERR)).unwrap_or_default();
     let from = bytes.len().saturating_sub(LAST_WORDS);
     String::from_utf8_lossy(&bytes[from..]).trim().to_owned()
 }

@@ -7,7 +7,7 @@ use super::settle::{PATIENCE, Settled, has_done, settle};
 use super::window::Window;
 use crate::defects::Step;
 use crate::device::{self, Kind};
-use crate::machine::Machine;
+use crate::machine::{Journey, Machine};
 use crate::qmp::QmpError;
 use crate::scenario::{is_deletion, is_end};
 use crate::stop::Stop;
@@ -95,6 +95,8 @@ pub struct Course {
     pub without_ov6: Option<bool>,
     /// Where the transcript was when the guest was asked to end.
     pub dusk: Option<Mark>,
+    /// Where the transcript was when the host acted before it moved the machine into another QEMU.
+    pub acted: Option<Mark>,
     /// Behind the last hold that the guest came to.
     passed: Mark,
 }
@@ -205,8 +207,35 @@ impl Course {
                 machine.go()?;
                 self.come_to(machine, IDLE)?;
             }
+            Window::Migrating => {
+                machine.start()?;
+                self.come_to(machine, IDLE)?;
+                machine.go()?;
+                // An order is heard before it is obeyed, and the next one is heard behind that.
+                machine.order("mask")?;
+                machine.go()?;
+                self.acted = Some(machine.transcript().mark());
+                self.act(machine, scenario)?;
+                self.migrate(machine, scenario.kind())?;
+                machine.order("arm")?;
+            }
         }
         machine.go()
+    }
+
+    /// Moves the machine into another QEMU, and has the guest look around there.
+    fn migrate(&mut self, machine: &mut Machine, kind: Kind) -> Result<(), Stop> {
+        self.steps.push(if self.went(machine, kind) && kind == Kind::Core {
+            Step::AfterCore
+        } else {
+            Step::Migrate
+        });
+        machine.migrate(&Journey::default())?;
+        let is_asked = self.runners.iter().any(|runner| !runner.asked.is_empty());
+        if is_asked && matches!(kind, Kind::Dimm(_)) && self.manner == Manner::RemoveRefuse {
+            self.steps.push(Step::RefuseMoved);
+        }
+        machine.tell_of_move()
     }
 
     /// Waits until the guest holds at a station. Where it holds on the way, because it comes by for the second time, it is

@@ -96,6 +96,13 @@ pub const PAST: &[Past] = &[
         windows: RESET,
     },
     Past {
+        what: "events that were queued, and what was half done on a connector, stayed behind when the machine was migrated",
+        ids: "a50919dddf, LP 1677552",
+        families: &[],
+        actions: &[],
+        windows: &[Window::Migrating],
+    },
+    Past {
         what: "the queue was walked while an entry of it was freed, and read where it was empty",
         ids: "d492a75cfe (CID 1381017), 59d0533b85",
         families: &[],

@@ -9,6 +9,7 @@
 mod account;
 mod calls;
 mod manners;
+mod moved;
 mod profile;
 mod reach;
 mod reset;
@@ -72,6 +73,8 @@ pub fn judge(case: &Case<'_>) -> Vec<Finding> {
         findings.extend(case.queue_after_reset(settled));
         findings.extend(case.connectors_after_reset(settled));
         findings.extend(case.boots());
+        findings.extend(case.all_is_as_it_was(settled));
+        findings.extend(case.queue_moves());
         findings.extend(case.misbehaves());
     }
     findings.extend([case.calls(), case.refused_calls()]);

@@ -28,6 +28,8 @@ pub enum Window {
     BeforeReset,
     /// The machine was reset, and the guest has not negotiated again.
     AfterReset,
+    /// The guest idles with its sources off, and the machine moves into another QEMU with what is queued.
+    Migrating,
 }
 
 impl Window {
@@ -44,6 +46,7 @@ impl Window {
         Self::Acquiring,
         Self::BeforeReset,
         Self::AfterReset,
+        Self::Migrating,
     ];
 
     /// Its name on the command line and in reports.
@@ -60,6 +63,7 @@ impl Window {
             Self::Acquiring => "acquiring",
             Self::BeforeReset => "before-reset",
             Self::AfterReset => "after-reset",
+            Self::Migrating => "migrating",
         }
     }
 
@@ -79,6 +83,9 @@ impl Window {
                 "while the guest idles; then the machine is reset before the guest heard of anything"
             }
             Self::AfterReset => "after a reset of the machine, just before the second boot negotiates",
+            Self::Migrating => {
+                "while the guest idles with its sources off; then the machine moves into another QEMU, and they are armed there"
+            }
         }
     }
 
@@ -95,6 +102,7 @@ impl Window {
             Self::Acquiring => &[8, 13],
             Self::BeforeReset => &[6, 10, 11, 24],
             Self::AfterReset => &[11, 12],
+            Self::Migrating => &[19],
         }
     }
 
@@ -105,7 +113,7 @@ impl Window {
             Self::BeforeCas | Self::InsideCas => "before-cas#1,idle#1",
             Self::AfterCas => "after-cas#1,idle#1",
             Self::Masked => "handler-installed#1,idle#1",
-            Self::Handler | Self::BeforeReset => "idle#1",
+            Self::Handler | Self::BeforeReset | Self::Migrating => "idle#1",
             Self::Draining => "idle#1,draining#1",
             Self::Acquiring => "idle#1,after-step#2",
             Self::AfterReset => "before-cas#1,idle#1",
@@ -119,7 +127,7 @@ impl Window {
             Self::BeforeCas | Self::InsideCas | Self::AfterReset => Some("before-cas"),
             Self::AfterCas => Some("after-cas"),
             Self::Masked => Some("handler-installed"),
-            Self::Handler | Self::BeforeReset => Some("idle"),
+            Self::Handler | Self::BeforeReset | Self::Migrating => Some("idle"),
             Self::Draining => Some("draining"),
             Self::Acquiring => Some("after-step"),
         }

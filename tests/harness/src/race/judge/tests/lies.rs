@@ -7,7 +7,7 @@ use crate::qemu::process::Exit;
 use crate::race::course::Again;
 use crate::stop::Stop;
 use crate::verdict::worst;
-use paprika::log::{Learned, Outcome, Request};
+use paprika::log::{Learned, Outcome, Record, Request};
 use paprika::papr::indicator::EntitySense;
 use paprika::papr::status::Status;
 use std::os::unix::process::ExitStatusExt;
@@ -236,6 +236,13 @@ fn a_call_that_is_refused_and_does_something_leaves_a_wrong_state() {
     };
     let words = ["returned parameter-error", "then the sensor reads present"];
     convicts(Story::of_a_plug(), moved, property, Class::WrongState, &words);
+}
+
+#[test]
+fn what_is_not_as_it_was_after_a_migration_is_a_wrong_state() {
+    let odd = |story: &mut Story| story.boots[0].push(Record::Moved { held: 1, odd: 2, away: 0 });
+    let property = "all is as it was after a migration";
+    convicts(Story::of_a_plug(), odd, property, Class::WrongState, &["2 things are not"]);
 }
 
 #[test]
