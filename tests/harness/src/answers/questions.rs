@@ -2,35 +2,17 @@
 
 mod cas;
 mod guest;
+mod moving;
 mod races;
 mod reset;
 mod scale;
 mod threads;
 
-use super::{Answer, Holds, Measured, Question};
+use super::{Holds, Question};
 
 /// All questions, in no order.
 pub const ALL: &[&[Question]] =
-    &[races::ALL, cas::ALL, reset::ALL, guest::ALL, scale::ALL, threads::ALL, BEYOND];
-
-/// What cannot be measured yet.
-const BEYOND: &[Question] = &[
-    beyond(
-        19,
-        "Events that are queued move with the machine",
-        "migrate with events queued, and finish on the other side",
-    ),
-    beyond(
-        20,
-        "DIMMs given on the destination's command line are mapped twice",
-        "migrate with hot-plugged DIMMs",
-    ),
-];
-
-const fn beyond(number: u8, statement: &'static str, shows: &'static str) -> Question {
-    let answer: fn(&Measured, &Question) -> Option<Answer> = |_, _| None;
-    Question { number, statement, shows, races: &[], scripts: &[], answer }
-}
+    &[races::ALL, cas::ALL, reset::ALL, guest::ALL, scale::ALL, threads::ALL, moving::ALL];
 
 /// `yes` to all of several statements, to none, or to some.
 fn each(are: impl IntoIterator<Item = bool>) -> Holds {
