@@ -99,7 +99,7 @@ impl Scenario {
     pub fn is_about_slof(&self) -> bool {
         match self.window {
             Window::Firmware => true,
-            Window::BeforeCas | Window::InsideCas => matches!(self.action, Action::Plug | Action::Unplug),
+            Window::BeforeCas => matches!(self.action, Action::Plug | Action::Unplug),
             Window::Prelaunch => self.action == Action::Plug,
             _ => false,
         }
