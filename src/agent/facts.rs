@@ -85,6 +85,15 @@ pub struct Facts {
 const ASSIGNED_MOST: usize = 1 << 17;
 
 impl Facts {
+    /// The connectors of all that the tree gives.
+    pub(super) fn given(&self) -> impl Iterator<Item = DrcIndex> {
+        let cores = self.cores.iter().filter_map(|core| core.drc);
+        let phbs = self.phbs.iter().filter_map(|phb| phb.drc);
+        let functions = self.functions.iter().map(|function| function.drc);
+        let pmem = self.pmem.iter().map(|device| device.drc);
+        self.assigned.iter().copied().chain(cores).chain(phbs).chain(functions).chain(pmem)
+    }
+
     /// Reads what this guest lives by. What is missing or absurd becomes one of the `problems`.
     pub fn read(tree: &Tree<'_>, problems: &mut Vec<Problem>) -> Self {
         let cores = tree.cores(problems);

@@ -10,7 +10,6 @@ use super::station::Station;
 use crate::hotplug::note::{Found, Holdings, Note};
 use crate::log::{Record, Severity};
 use crate::machine::{KEEPSAKE, Machine};
-use crate::papr::drc::DrcIndex;
 use crate::papr::nvram::{self, Header, Place, Signature};
 use crate::papr::rtas::Call;
 use crate::papr::status::Status;
@@ -141,14 +140,7 @@ impl<M: Machine> Guest<M> {
 
     /// The connectors of what the tree gives, or an earlier life.
     pub(super) fn given(&self) -> Holdings {
-        let facts = &self.facts;
-        let assigned = facts.assigned.iter().copied();
-        let pmem = facts.pmem.iter().map(|device| device.drc);
-        let cores = facts.cores.iter().filter_map(|core| core.drc);
-        let phbs = facts.phbs.iter().filter_map(|phb| phb.drc);
-        let functions = facts.functions.iter().map(|function| function.drc);
-        let all = assigned.chain(pmem).chain(cores).chain(phbs).chain(functions);
-        let known = all.filter(|index: &DrcIndex| self.inventory.get(*index).is_some());
+        let known = self.facts.given().filter(|index| self.inventory.get(*index).is_some());
         known.chain(self.inherited.iter().copied()).collect()
     }
 

@@ -17,15 +17,6 @@ use crate::papr::drc::{DrcIndex, DrcKind};
 use alloc::vec::Vec;
 
 impl Facts {
-    /// The connectors of all that the tree gives.
-    fn given(&self) -> impl Iterator<Item = DrcIndex> {
-        let cores = self.cores.iter().filter_map(|core| core.drc);
-        let phbs = self.phbs.iter().filter_map(|phb| phb.drc);
-        let functions = self.functions.iter().map(|function| function.drc);
-        let pmem = self.pmem.iter().map(|device| device.drc);
-        self.assigned.iter().copied().chain(cores).chain(phbs).chain(functions).chain(pmem)
-    }
-
     /// Host bridges and functions that were known before and are still there keep what the guest has set up for them.
     fn keep_set_up(&mut self, before: &mut Self) {
         for phb in &mut self.phbs {
