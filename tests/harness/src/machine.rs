@@ -6,7 +6,7 @@
 mod launch;
 mod migrate;
 
-pub use migrate::{Addition, Failure, Journey, Way};
+pub use migrate::{Addition, Failure, Journey, Way, keep_awake};
 
 use crate::console::Console;
 use crate::directory::Directory;

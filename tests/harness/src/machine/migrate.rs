@@ -15,6 +15,7 @@ pub use leaving::Failure;
 
 use super::launch::{self, Engine};
 use super::{Machine, TRACE_LOG};
+use crate::defects::loses_the_decrementer;
 use crate::qemu::Qemu;
 use crate::qemu::command::Setup;
 use crate::qmp::QmpError;
@@ -52,6 +53,13 @@ pub enum Way {
 
 /// Changes what is added to the command line of the second QEMU.
 type Arrange = fn(&mut [Addition]);
+
+/// Has the guest of a machine that is to move stay awake: one that sleeps would sleep on, where QEMU loses the decrementer.
+pub fn keep_awake(setup: &mut Setup) {
+    if loses_the_decrementer(setup.qemu.version) {
+        setup.append.push("wait=spin".to_owned());
+    }
+}
 
 /// A move into another QEMU.
 #[derive(Clone, Debug)]
@@ -96,12 +104,17 @@ impl Machine {
         if runs { self.execute("cont", json!({})).map(drop) } else { Ok(()) }
     }
 
-    /// Tells the guest that it has been moved, and waits until it has looked around. It has to hold, or to idle.
-    pub fn tell_of_move(&mut self) -> Result<(), Stop> {
+    /// Tells the guest that it has been moved, and waits until it has looked around; how many things are not as they were.
+    /// It has to hold, or to idle.
+    pub fn tell_of_move(&mut self) -> Result<u32, Stop> {
         let from: Mark = self.transcript.mark();
         self.say(MIGRATED)?;
-        let looked = |record: &Record<'_>| matches!(record, Record::Moved { .. });
-        self.wait_for_record("what the guest finds after its move", from, looked)
+        self.wait("what the guest finds after its move", |machine| {
+            machine.transcript.entries_since(from).find_map(|entry| match entry.record {
+                Record::Moved { odd, .. } => Some(odd),
+                _ => None,
+            })
+        })
     }
 
     /// How often the machine has moved.

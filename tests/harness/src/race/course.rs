@@ -235,7 +235,7 @@ impl Course {
         if is_asked && matches!(kind, Kind::Dimm(_)) && self.manner == Manner::RemoveRefuse {
             self.steps.push(Step::RefuseMoved);
         }
-        machine.tell_of_move()
+        machine.tell_of_move().map(drop)
     }
 
     /// Waits until the guest holds at a station. Where it holds on the way, because it comes by for the second time, it is

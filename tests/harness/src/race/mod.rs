@@ -32,8 +32,8 @@ pub mod window;
 
 pub use crate::device::Family;
 
-use crate::defects::loses_the_decrementer;
 use crate::device::Kind;
+use crate::machine::keep_awake;
 use crate::qemu::command::{Firmware, Setup};
 use action::Action;
 use manner::Manner;
@@ -118,8 +118,8 @@ impl Scenario {
         let stride = if self.family == Family::Memory { "256m" } else { "1m" };
         setup.append.push(format!("hold={} memtest={stride}", self.window.holds()));
         setup.append.extend(self.conduct().policy().map(|policy| format!("policy={policy}")));
-        if self.window == Window::Migrating && loses_the_decrementer(setup.qemu.version) {
-            setup.append.push("wait=spin".to_owned());
+        if self.window == Window::Migrating {
+            keep_awake(&mut setup);
         }
         setup
     }

@@ -5,9 +5,8 @@
 
 use crate::defects::{self, Step};
 use crate::device::{self, Kind, LMB_BYTES, VIRTIO};
-use crate::machine::{Addition, Failure, Journey, Machine, Way};
+use crate::machine::{Addition, Failure, Journey, Machine, Way, keep_awake};
 use crate::qemu::Version;
-use crate::qemu::command::Setup;
 use crate::scenario::{Run, Stage};
 use crate::stop::Stop;
 use crate::transcript::Mark;
@@ -28,7 +27,7 @@ const TOUR: &str = "client-interface-up,before-cas,after-cas,tree-read,rtas-up,h
 
 pub(crate) fn cases() -> Vec<Case> {
     let case = |name: &str, holds: &str, play: fn(&mut Machine) -> Result<()>| {
-        Case::new(format!("migrate-{name}"), format!("hold={holds} {ARGUMENTS}"), play).on(awake)
+        Case::new(format!("migrate-{name}"), format!("hold={holds} {ARGUMENTS}"), play).on(keep_awake)
     };
     let mut cases = vec![
         case("by-socket", ARMED, |machine| by_each_way(machine, Way::Socket)),
@@ -45,7 +44,7 @@ pub(crate) fn cases() -> Vec<Case> {
         case("queue", ARMED, queue),
         case("pending", ARMED, pending),
         case("order-same", ARMED, |machine| in_order(machine, |_| {})),
-        case("order-other", ARMED, |machine| in_order(machine, other_order)),
+        case("order-other", ARMED, |machine| in_order(machine, Addition::turn_round)),
         case("in-vain", ARMED, in_vain),
         Case::new("migrate-decrementer", format!("hold={ARMED} memtest=1m"), decrementer),
     ];
@@ -60,18 +59,11 @@ pub(crate) fn cases() -> Vec<Case> {
                 let holds = format!("{ARMED}#1,after-step");
                 let play = move |machine: &mut Machine| half_way(machine, kind, request, nth);
                 let name = format!("migrate-half-{request}-{name}-{nth}");
-                cases.push(Case::new(name, format!("hold={holds} {ARGUMENTS}"), play).on(awake));
+                cases.push(Case::new(name, format!("hold={holds} {ARGUMENTS}"), play).on(keep_awake));
             }
         }
     }
     cases
-}
-
-/// Has the guest spin where QEMU would lose its decrementer.
-fn awake(setup: &mut Setup) {
-    if defects::loses_the_decrementer(setup.qemu.version) {
-        setup.append.push("wait=spin".to_owned());
-    }
 }
 
 /// Whether this QEMU lacks what a trial needs, which is said aloud.
@@ -94,13 +86,10 @@ fn moved(machine: &mut Machine, journey: &Journey) -> Result<(), Stop> {
 
 /// The guest finds all as it was.
 fn look_around(machine: &mut Machine) -> Result<(), Stop> {
-    let from = machine.transcript().mark();
-    machine.tell_of_move()?;
-    let odd = machine.transcript().entries_since(from).find_map(|entry| match entry.record {
-        Record::Moved { odd, .. } => Some(odd),
-        _ => None,
-    });
-    if odd == Some(0) { Ok(()) } else { Err(Stop::Broken(format!("{odd:?} things are not as they were"))) }
+    match machine.tell_of_move()? {
+        0 => Ok(()),
+        odd => Err(Stop::Broken(format!("{odd} things are not as they were"))),
+    }
 }
 
 fn by(way: Way) -> Journey {
@@ -340,12 +329,6 @@ fn in_order(machine: &mut Machine, arrange: fn(&mut [Addition])) -> Result<()> {
         leave(run, machine)
     })?;
     Ok(())
-}
-
-/// The devices in the other order; what they need still comes first.
-fn other_order(additions: &mut [Addition]) {
-    additions.reverse();
-    additions.sort_by_key(Addition::is_device);
 }
 
 /// A migration is cancelled, the destination of another one dies: the guest goes on, with all that is queued.

@@ -76,6 +76,14 @@ fn place(class: &str, property: &str, value: Value) -> Value {
     }
 }
 
+impl Addition {
+    /// The devices in the other order; what they need still comes first.
+    pub fn turn_round(additions: &mut [Self]) {
+        additions.reverse();
+        additions.sort_by_key(Self::is_device);
+    }
+}
+
 impl Machine {
     /// What was added and is still there, each with its place; what others need comes first.
     pub(super) fn present_additions(&mut self) -> Result<Vec<Addition>, Stop> {
