@@ -128,8 +128,5 @@ pub fn explain(question: &Question) -> String {
             windows.join(",")
         );
     }
-    if !question.is_in_reach() {
-        text += "\nThis cannot be measured yet.\n";
-    }
     text
 }

@@ -1,4 +1,4 @@
-//! The questions: each that is in reach has an answer on every QEMU.
+//! The questions: each has an answer on every QEMU.
 
 use libtest_mimic::{Failed, Trial};
 use paprika_harness::answers::report::json;
@@ -22,7 +22,7 @@ fn answered(setup: &Setup) -> Result<(), String> {
     let measured = measure(&questions, setup, LIMIT, 1);
     let answers: Vec<_> =
         questions.into_iter().map(|question| (question, question.answered(&measured))).collect();
-    for (question, answer) in answers.iter().filter(|(question, _)| question.is_in_reach()) {
+    for (question, answer) in &answers {
         if answer.holds == Holds::NotMeasured || answer.text.is_empty() {
             return Err(format!("{} has no answer: {}", question.name(), answer.text));
         }
