@@ -150,18 +150,23 @@ fn target_goes_at_once(machine: &mut Machine, mode: Mode) -> Result<()> {
     Ok(())
 }
 
+/// The second core comes to a guest that idles, and leaves it alone.
+fn plug_ignored(run: &mut Run, machine: &mut Machine) -> Result<(), Stop> {
+    reach(machine, "idle")?;
+    machine.go()?;
+    run.turn_to(Step::Plug);
+    let from = machine.transcript().mark();
+    device::plug_with(machine, "core", Kind::Core, &second())?;
+    machine.wait_for_record("that the core is ignored", from, |record| is_done(record, Request::Add))?;
+    idles(machine).map(drop)
+}
+
 /// A core that never ran is the target, and stays so when it has gone: nothing is heard, and nothing is lost. As soon as the
 /// sources are sent elsewhere, what was missed comes.
 fn target_gone(machine: &mut Machine, mode: Mode) -> Result<()> {
     let mut heard_early = Vec::new();
     let outcome = judged(machine, |run, machine| {
-        reach(machine, "idle")?;
-        machine.go()?;
-        run.turn_to(Step::Plug);
-        let from = machine.transcript().mark();
-        device::plug_with(machine, "core", Kind::Core, &second())?;
-        machine.wait_for_record("that the core is ignored", from, |record| is_done(record, Request::Add))?;
-        idles(machine)?;
+        plug_ignored(run, machine)?;
         obey(machine, "route 1 stay", is_switched)?;
         if mode.controller == XICS {
             run.turn_to(Step::TargetGone);
@@ -196,13 +201,7 @@ fn target_gone(machine: &mut Machine, mode: Mode) -> Result<()> {
 /// A source is sent to a processor for which no queue was set. QEMU takes it, and has to tell what it took.
 fn without_queue(machine: &mut Machine, mode: Mode) -> Result<()> {
     judged(machine, |run, machine| {
-        reach(machine, "idle")?;
-        machine.go()?;
-        run.turn_to(Step::Plug);
-        let from = machine.transcript().mark();
-        device::plug_with(machine, "core", Kind::Core, &second())?;
-        machine.wait_for_record("that the core is ignored", from, |record| is_done(record, Request::Add))?;
-        idles(machine)?;
+        plug_ignored(run, machine)?;
         obey(machine, "route 1", is_switched)?;
         obey(machine, "dump", |record| matches!(record, Record::Heap { .. }))?;
         obey(machine, "route 0", is_switched)?;
